@@ -1,0 +1,69 @@
+"""The command `birdwatchd`: finds the subcommand, and turns a UserError into one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from birdwatchd import __version__
+from birdwatchd.errors import UserError
+
+COMMANDS = {
+    # name: module:attribute. A module in cli/ imports what it needs inside its function, so --help stays quick.
+    "analyze": "birdwatchd.cli.analyze:analyze",
+    "check": "birdwatchd.cli.check:check",
+    "detections": "birdwatchd.cli.detections:detections",
+    "devices": "birdwatchd.cli.devices:devices",
+    "ledger": "birdwatchd.cli.ledger:ledger",
+    "model": "birdwatchd.cli.model:model",
+    "run": "birdwatchd.cli.run:run",
+    "why": "birdwatchd.cli.why:why",
+}
+
+
+class Commands(click.Group):
+    """The subcommands, imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
+        return command
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog='Shell completion: eval "$(_BIRDWATCHD_COMPLETE=bash_source birdwatchd)" (or zsh_source, fish_source).',
+)
+@click.version_option(__version__, prog_name="birdwatchd")
+def birdwatchd() -> None:
+    """Listens, recognises birds, and sets things off."""
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit status: 0 done, 1 a fault of birdwatchd or its machine, 2 a mistake that the user can mend, 130 interrupted.
+    """
+    try:
+        birdwatchd(prog_name="birdwatchd")
+    except UserError as error:
+        click.echo(f"birdwatchd: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) has seen enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

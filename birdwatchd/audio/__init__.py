@@ -1,0 +1,1 @@
+"""Hearing: sources, rings, clocks, windows, and the ledger of every second."""

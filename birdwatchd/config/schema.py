@@ -1,0 +1,212 @@
+"""Every setting there is, declared once. The rest of the house uses these frozen models as they are.
+
+The docstring under a field is its description in the JSON schema and in the documentation.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field
+
+Score = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""Names end up in file names and topics: letters, digits, `_`, `.`, `-`."""
+
+
+def data_folder() -> Path:
+    """Where birdwatchd keeps what it writes, unless the config says otherwise."""
+    return platformdirs.user_data_path("birdwatchd")
+
+
+class Strict(BaseModel):
+    """What every part of the config is: frozen, and without room for a misspelt key."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False
+    )
+
+
+class Location(Strict):
+    """Where the station stands. It switches the species range on."""
+
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    """Degrees north."""
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+    """Degrees east."""
+    timezone: str | None = None
+    """IANA name, such as Europe/Berlin; the machine's own zone when left out."""
+
+
+class Model(Strict):
+    """Which model listens, and on what."""
+
+    bundle: str = "birdnet"
+    """The name of a bundle in the models folder (`birdwatchd model list`), or the path of one."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes CUDA when there is one."""
+    precision: Literal["full", "half"] = "full"
+    """`half` is for CUDA, and refused when a probe score moves by more than 0.02."""
+    inference_threads: Annotated[int, Field(ge=1, le=64)] | None = None
+    """One torch thread each; the number of cores, at most 4, when left out."""
+    batch_size: Annotated[int, Field(ge=1, le=256)] = 2
+    """Segments per call of the model. More is a little faster and takes more memory (about 20 MB each)."""
+
+
+class SourceBase(Strict):
+    """What all sources have."""
+
+    name: Name
+    """Names it in rows, topics and file names; once chosen, keep it."""
+    site: str = ""
+    """Where it listens, when one station has several places; goes into every row."""
+
+
+class MicrophoneSource(SourceBase):
+    """A sound card's input."""
+
+    kind: Literal["microphone"]
+    device: int | str | None = None
+    """Index, part of the name, or USB id (`usb:046d:0825`); the system's default when left out."""
+    sample_rate: Annotated[int, Field(ge=8000, le=384000)] | None = None
+    """Hz; the model's rate where the card can do it, else the next rate above, when left out."""
+    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = 1
+    """Which channel to listen to, counted from 1, or `mix` for their mean."""
+
+
+class RecordingSource(SourceBase):
+    """A file, or a folder of files in the order of their names."""
+
+    kind: Literal["recording"]
+    path: Path
+    """The file or folder."""
+    speed: Literal["real_time", "fast"] = "real_time"
+    """As if a microphone heard it now, or as fast as the pipeline goes."""
+    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    """Which channel to listen to, counted from 1, or `mix` for their mean."""
+    start: Literal["auto", "now"] | datetime = "auto"
+    """When its first sample was recorded: from the file's name or comments, else now; `now`; or a time with zone."""
+
+
+class StreamSource(SourceBase):
+    """Anything that ffmpeg can open: RTSP, HTTP, and the like."""
+
+    kind: Literal["stream"]
+    url: str
+    """The address; `${NAME}` is replaced from the environment, so that passwords need not stand here."""
+    sample_rate: Annotated[int, Field(ge=8000, le=384000)] = 48000
+    """Hz that ffmpeg is asked to deliver."""
+    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    """Which channel to listen to, counted from 1, or `mix` for their mean."""
+    ffmpeg_options: tuple[str, ...] = ()
+    """Options that go before `-i`, such as `-rtsp_transport udp`, one word each."""
+    stall_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
+    """So long without a sample, and ffmpeg is ended and started again."""
+
+
+Source = Annotated[MicrophoneSource | RecordingSource | StreamSource, Field(discriminator="kind")]
+
+
+class Level(Strict):
+    """The gate against silence and dead microphones."""
+
+    minimum_dbfs: Annotated[float, Field(ge=-200, le=0)] = -100.0
+    """Segments below this level (root mean square, dBFS) are reported as silence, not classified."""
+
+
+class SpeciesRange(Strict):
+    """The gate that asks whether the species lives here at this time of the year. Needs a `location`."""
+
+    enabled: bool = True
+    """Off lets every label of the model through."""
+    minimum: Score = 0.03
+    """Occurrence that the range model has to give for this place and week."""
+
+
+class Voice(Strict):
+    """The gate that keeps people private."""
+
+    mode: Literal["drop", "no_audio", "off"] = "drop"
+    """What becomes of a detection while a person speaks: dropped, kept without audio, or kept as any other."""
+    threshold: Score = 0.2
+    """Score of a human label from which on a segment counts as speech."""
+    labels: tuple[str, ...] = ("Human *", "Homo sapiens")
+    """The labels that mean people; `*` stands for anything."""
+
+
+class Deciding(Strict):
+    """When a label becomes a detection."""
+
+    threshold: Score = 0.7
+    """Pooled score (mean of a window's best two segments) from which on a species is reported."""
+    thresholds: dict[str, Score] = {}
+    """The same for single species, by scientific or common name."""
+    use_card_thresholds: bool = True
+    """Take the threshold that the model's card gives for a label, where it has one and `thresholds` does not."""
+    min_hits: Annotated[int, Field(ge=1)] = 2
+    """Segments of a window that must reach the threshold by themselves."""
+    include: tuple[str, ...] = ()
+    """Only these species, whatever the range says; scientific or common names, `*` stands for anything."""
+    exclude: tuple[str, ...] = ()
+    """Never these species."""
+    hysteresis: Score = 0.1
+    """A detection goes on while its pooled score stays above the threshold minus this."""
+    hold_seconds: Annotated[float, Field(ge=0)] = 3.0
+    """A detection ends when no window has held it up for this long."""
+    max_detection_seconds: Seconds = 30.0
+    """A longer one is closed, and a new one begins."""
+    refractory_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Silence enforced per species and source after a detection has ended."""
+    level: Level = Level()
+    """Silence and dead microphones."""
+    species_range: SpeciesRange = SpeciesRange()
+    """Does it live here?"""
+    voice: Voice = Voice()
+    """People are private."""
+
+
+class Store(Strict):
+    """What is written down, and where."""
+
+    database: Path = Field(default_factory=lambda: data_folder() / "birdwatchd.sqlite")
+    """The SQLite file."""
+    trace_days: Annotated[float, Field(ge=0)] = 7.0
+    """How long `birdwatchd why` can answer: candidates that were stopped are kept so many days."""
+
+
+class Log(Strict):
+    """What the daemon says while it runs."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are still written."""
+    format: Literal["auto", "text", "json"] = "auto"
+    """`auto` is text on a terminal and JSON elsewhere."""
+
+
+class Config(Strict):
+    """One station."""
+
+    node: Name = "birdwatchd"
+    """The station's name."""
+    location: Location | None = None
+    """Where it stands; without it the species range is off."""
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$")] = "en"
+    """Language of the common names, such as `de`."""
+    window_seconds: Annotated[float, Field(gt=0, le=60)] = 6.0
+    """Length of what is decided on."""
+    hop_seconds: Annotated[float, Field(ge=0.1, le=60)] = 1.5
+    """From the start of one window to the start of the next; also the grid of the model's segments."""
+    model: Model = Model()
+    """Which model listens."""
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """What it listens to; one or more."""
+    deciding: Deciding = Deciding()
+    """When a label becomes a detection."""
+    store: Store = Store()
+    """What is written down."""
+    log: Log = Log()
+    """What the daemon says."""

@@ -1,0 +1,1 @@
+"""Deciding: gates, and the detector that makes detections out of windows."""

@@ -1,0 +1,144 @@
+"""The few types that travel from the microphone to the database. All are frozen.
+
+Samples are numbered once: an index counts the captured samples of one source, from 0, never wraps, and never restarts
+within a run. A gap does not advance it. All times are aware UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+DetectionState = Literal["started", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One output of the model. The scientific name is the key, the common name is for people."""
+
+    index: int
+    scientific_name: str
+    common_name: str
+    code: str = ""
+    """eBird species code, empty when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Sound that was never captured: it lies just before the sample `index`."""
+
+    index: int
+    seconds: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What the model takes at once: `samples` float32 (input_samples,), at the model's rate, in [-1, 1].
+
+    `start_sample` and `stop_sample` count at the source's rate; from `stop_sample` on, the rest is zeros
+    (the last segment of a file, or before a gap).
+    """
+
+    source: str
+    start_sample: int
+    stop_sample: int
+    samples: NDArray[np.float32]
+    level_dbfs: float
+    """Root mean square of the real part without its mean, 0 dBFS being a full-scale square wave; -inf for silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The unit of decision: the stretch of one source that is decided on, 6 s by default. Never spans a gap."""
+
+    source: str
+    start_sample: int
+    stop_sample: int
+    """One past the last real sample; less than a whole window away at the end of a file or before a gap."""
+    start: datetime
+    sample_rate: int
+    segment_starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the classifier says of one window: `values` float32 (segments, labels) in [0, 1]."""
+
+    segment_starts: tuple[int, ...]
+    segment_stops: tuple[int, ...]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A label that a window offered, and what became of it."""
+
+    source: str
+    site: str
+    start: datetime
+    start_sample: int
+    label: Label
+    score: float
+    """Pooled score, 0 to 1."""
+    threshold: float
+    gate: str
+    """The gate that stopped it, or `detection` when it passed them all."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A species that was heard, from its first sound to its last. `state` says whether it still goes on."""
+
+    id: str
+    run_id: str
+    source: str
+    site: str
+    label: Label
+    start_sample: int
+    end_sample: int
+    start: datetime
+    end: datetime
+    score: float
+    """The highest pooled score so far, 0 to 1."""
+    windows: int
+    model: str
+    threshold: float
+    occurrence: float | None
+    """What the species range model gives for this place and week, 0 to 1; None when it is off."""
+    processing_ns: int
+    """Time the classifier took for the batch that decided it."""
+    clip_path: str
+    voice: bool
+    """A human voice overlaps it: no audio of it is kept."""
+    state: DetectionState
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """Seconds of one source in one UTC hour, by what became of them.
+
+    `kind` is `expected`, `captured`, `analysed`, or `lost`; only `lost` has a cause. For every source and hour,
+    expected = captured + the lost ones whose sound was never captured.
+    """
+
+    source: str
+    hour: datetime
+    kind: Literal["expected", "captured", "analysed", "lost", "skipped"]
+    cause: str
+    seconds: float
+
+
+def detection_id(source: str, scientific_name: str, start: datetime, model: str) -> str:
+    """The id a detection has from its birth: 20 hex digits, the same whenever the same sound is replayed."""
+    milliseconds = round(start.timestamp() * 1000)
+    key = "\0".join((source, scientific_name, str(milliseconds), model))
+    return hashlib.blake2b(key.encode(), digest_size=10).hexdigest()

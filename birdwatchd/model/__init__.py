@@ -1,0 +1,1 @@
+"""The classifier and its bundle: the only part of the daemon that knows torch."""

@@ -1,0 +1,1 @@
+"""What a daemon needs of its system: logs, signals."""

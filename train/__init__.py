@@ -1,0 +1,1 @@
+"""The offline half: makes the model from the user's own recordings."""
