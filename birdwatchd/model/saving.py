@@ -1,0 +1,49 @@
+"""Writes a bundle: checked first, then whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from birdwatchd.errors import BundleError
+from birdwatchd.model.bundle import CARD, Card, card_json
+from birdwatchd.model.probes import best_scores, probe_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def save(
+    module: torch.jit.ScriptModule, path: Path, card: Card, extra_files: Mapping[str, bytes] | None = None
+) -> None:
+    """Write `module` (unfrozen, on the CPU) with its card, and record in the card how it scores the probes.
+
+    Raises:
+        BundleError: its scores do not fit the card, or the file cannot be written.
+    """
+    with torch.inference_mode():
+        scores = module(torch.from_numpy(probe_segments(card.input_samples))).numpy()
+    if scores.shape[1] != len(card.labels):
+        raise BundleError(
+            f"the network of {card.name} has {scores.shape[1]} outputs for {len(card.labels)} labels"
+        )
+    card = replace(card, probes=best_scores(scores))
+    content = module.save_to_buffer({CARD: card_json(card).encode(), **(extra_files or {})})
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be written ({error.strerror or error}); choose another --output"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,27 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real bundle that knows three tones (tests/tiny.py)."""
+    from tests.tiny import build_tiny_bundle
+
+    return build_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny.pt")
+
+
+@pytest.fixture(scope="session")
+def birdnet_bundle() -> Path:
+    """The imported BirdNET: from BIRDWATCHD_BUNDLE, or the models folder."""
+    from birdwatchd.model.catalog import models_folder
+
+    path = Path(os.environ.get("BIRDWATCHD_BUNDLE") or models_folder() / "birdnet.pt")
+    if not path.is_file():
+        pytest.skip(f"no BirdNET bundle at {path}; make it with `birdwatchd model build birdnet`")
+    return path
