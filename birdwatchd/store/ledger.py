@@ -1,0 +1,52 @@
+"""The continuity ledger: seconds per source and hour, by what became of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from birdwatchd.domain import LedgerEntry
+from birdwatchd.store.cells import from_text, to_text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from birdwatchd.store.database import Database
+
+Key = tuple[str, str, str, str]
+"""Hour, source, kind, cause."""
+
+
+def to_key(entry: LedgerEntry) -> Key:
+    """What an entry's seconds are added up under."""
+    return (to_text(entry.hour), entry.source, entry.kind, entry.cause)
+
+
+def add(connection: sqlite3.Connection, seconds: Mapping[Key, float]) -> None:
+    """Add seconds to what is there. Inside a transaction."""
+    connection.executemany(
+        "INSERT INTO ledger (hour_utc, source, kind, cause, seconds) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET seconds = seconds + excluded.seconds",
+        [(*key, value) for key, value in seconds.items()],
+    )
+
+
+def between(
+    database: Database, start: datetime | None = None, end: datetime | None = None
+) -> list[LedgerEntry]:
+    """The entries of the hours that begin at `start` or later and before `end`, oldest first."""
+    rows = database.rows(
+        "SELECT * FROM ledger WHERE hour_utc >= ? AND hour_utc < ? ORDER BY hour_utc, source, kind, cause",
+        (to_text(start) if start else "", to_text(end) if end else "~"),
+    )
+    return [
+        LedgerEntry(
+            source=row["source"],
+            hour=from_text(row["hour_utc"]),
+            kind=row["kind"],
+            cause=row["cause"],
+            seconds=row["seconds"],
+        )
+        for row in rows
+    ]

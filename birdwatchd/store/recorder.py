@@ -1,0 +1,222 @@
+"""The recorder: what the pipeline's findings are given to, and how they get to the disk, whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import structlog
+
+from birdwatchd.errors import StoreError
+from birdwatchd.store import detections, ledger, runs, traces
+from birdwatchd.store.cells import to_real
+from birdwatchd.store.faults import is_passing, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from birdwatchd.domain import Candidate, Detection, LedgerEntry
+    from birdwatchd.store.database import Database
+
+logger = structlog.get_logger()
+
+_CHUNK = 1000
+"""Rows in one transaction when there is much to make up for, or to delete."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Recorder:
+    """Writes detections at once, and everything else now and then, for the memory card's sake.
+
+    A disk that is full or does not work loses nothing at first: detections wait in memory, in their order, and are tried
+    again every `flush_seconds`. Both the trouble and its end are said once.
+
+    Made for one thread, the pipeline's; `flush` and `close` may come from another.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        run_id: str,
+        version: str = "",
+        model: str = "",
+        node: str = "",
+        config_hash: str = "",
+        trace_days: float = 7.0,
+        flush_seconds: float = 30.0,
+        flush_rows: int = 1000,
+        keep: int = 100_000,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = _now,
+    ) -> None:
+        """Begin the run `run_id` in an open database.
+
+        Traces are deleted when they are `trace_days` old. Traces and ledger are written every `flush_seconds`, when
+        there are `flush_rows` traces, or along with a detection. While the disk is in trouble, `keep` detections, and as
+        many traces, wait in memory.
+
+        Raises:
+            StoreError: not even the run can be written down.
+        """
+        self._database = database
+        self._run_id = run_id
+        self._trace_days = trace_days
+        self._flush_seconds = flush_seconds
+        self._flush_rows = flush_rows
+        self._keep = keep
+        self._monotonic = monotonic
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._detections: deque[detections.Row] = deque()
+        self._traces: deque[traces.Row] = deque()
+        self._ledger: dict[ledger.Key, float] = {}
+        self._fault = ""
+        self._dropped = 0
+        self._tried = monotonic()
+        now = wall()
+        try:
+            with database.transaction() as connection:
+                runs.begin(connection, runs.Run(run_id, now, now, None, version, model, node, config_hash))
+        except sqlite3.Error as error:
+            raise StoreError(sentence(error, database.path)) from error
+
+    @property
+    def pending(self) -> int:
+        """How many detections (each start and each end counts) are in memory only. More than 0 means trouble."""
+        return len(self._detections)
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be written just now, in a sentence; empty when all is well."""
+        return self._fault
+
+    def record(self, detection: Detection) -> None:
+        """Write a detection that has started or ended; it is on the disk on return, unless `pending` says otherwise."""
+        if detection.run_id != self._run_id:
+            raise ValueError(f"a detection of run {detection.run_id} for the recorder of run {self._run_id}")
+        row = detections.to_row(detection)
+        with self._lock:
+            self._detections.append(row)
+            if len(self._detections) > self._keep:
+                self._drop()
+            if not self._fault or self._is_due():
+                self._write()
+
+    def trace(self, candidates: Iterable[Candidate]) -> None:
+        """Keep what became of candidates; written within `flush_seconds`."""
+        rows = [traces.to_row(candidate) for candidate in candidates]
+        with self._lock:
+            self._traces.extend(rows)
+            while len(self._traces) > self._keep:
+                self._traces.popleft()
+            if self._is_due() or (not self._fault and len(self._traces) >= self._flush_rows):
+                self._write()
+
+    def account(self, entries: Iterable[LedgerEntry]) -> None:
+        """Add seconds to the ledger; written within `flush_seconds`."""
+        with self._lock:
+            for entry in entries:
+                key = ledger.to_key(entry)
+                self._ledger[key] = self._ledger.get(key, 0.0) + to_real(entry.seconds)
+            if self._is_due():
+                self._write()
+
+    def flush(self) -> bool:
+        """Write all there is.
+
+        Returns:
+            False when it could not be: it waits on.
+        """
+        with self._lock:
+            return self._write()
+
+    def close(self) -> bool:
+        """Write all there is, and that the run has ended. The database stays open.
+
+        Returns:
+            False when something could not be written; the detections among it are in the log then.
+        """
+        with self._lock:
+            if self._write() and self._end():
+                return True
+            for row in self._detections:
+                logger.error("detection lost", **dict(zip(detections.COLUMNS, row, strict=True)))
+            return False
+
+    def _is_due(self) -> bool:
+        return self._monotonic() - self._tried >= self._flush_seconds
+
+    def _write(self) -> bool:
+        self._tried = self._monotonic()
+        made_up = len(self._detections)
+        try:
+            while self._write_chunk():
+                pass
+        except sqlite3.Error as error:
+            if not is_passing(error):
+                raise
+            self._trouble(error)
+            return False
+        if self._fault:
+            logger.warning("database is written again", detections=made_up, dropped=self._dropped)
+            self._fault, self._dropped = "", 0
+        return True
+
+    def _write_chunk(self) -> bool:
+        """One transaction: as a rule the one detection, and what has gathered since the last.
+
+        Returns:
+            True when there is more.
+        """
+        chunk = tuple(islice(self._detections, _CHUNK))
+        is_last = len(chunk) == len(self._detections)
+        now = self._wall()
+        with self._database.transaction() as connection:
+            detections.write(connection, chunk)
+            if is_last:
+                traces.write(connection, self._traces)
+                # A little every time: no night with a long pause, and a card that wears evenly.
+                traces.prune(connection, now - timedelta(days=self._trace_days), at_most=_CHUNK)
+                ledger.add(connection, self._ledger)
+                runs.seen(connection, self._run_id, now)
+        for _ in chunk:
+            self._detections.popleft()
+        if is_last:
+            self._traces.clear()
+            self._ledger.clear()
+        return not is_last
+
+    def _end(self) -> bool:
+        try:
+            with self._database.transaction() as connection:
+                runs.end(connection, self._run_id, self._wall())
+        except sqlite3.Error as error:
+            if not is_passing(error):
+                raise
+            self._trouble(error)
+            return False
+        return True
+
+    def _trouble(self, error: sqlite3.Error) -> None:
+        if not self._fault:
+            logger.error(
+                "database cannot be written, detections are kept in memory",
+                reason=sentence(error, self._database.path),
+                detections=len(self._detections),
+            )
+        self._fault = sentence(error, self._database.path)
+
+    def _drop(self) -> None:
+        self._detections.popleft()
+        if not self._dropped:
+            logger.error("memory for unwritten detections is full, the oldest are dropped", kept=self._keep)
+        self._dropped += 1

@@ -1,0 +1,84 @@
+"""Runs of the daemon: when it was there at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from birdwatchd.store.cells import from_text, to_text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime
+
+    from birdwatchd.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One life of the daemon. `ended` is None while it lives, and for ever when it died."""
+
+    run_id: str
+    started: datetime
+    seen: datetime
+    """The last time it wrote, at most half a minute before it died."""
+    ended: datetime | None
+    version: str
+    model: str
+    node: str
+    config_hash: str
+
+
+def begin(connection: sqlite3.Connection, run: Run) -> None:
+    """Write down that `run` has begun. Inside a transaction."""
+    connection.execute(
+        "INSERT INTO runs (run_id, started_utc, seen_utc, ended_utc, version, model, node, config_hash)"
+        " VALUES (?, ?, ?, NULL, ?, ?, ?, ?)",
+        (
+            run.run_id,
+            to_text(run.started),
+            to_text(run.seen),
+            run.version,
+            run.model,
+            run.node,
+            run.config_hash,
+        ),
+    )
+
+
+def seen(connection: sqlite3.Connection, run_id: str, now: datetime) -> None:
+    """Write down that the run is alive. Inside a transaction."""
+    connection.execute("UPDATE runs SET seen_utc = ? WHERE run_id = ?", (to_text(now), run_id))
+
+
+def end(connection: sqlite3.Connection, run_id: str, now: datetime) -> None:
+    """Write down that the run has ended in good order. Inside a transaction."""
+    connection.execute(
+        "UPDATE runs SET seen_utc = :now, ended_utc = :now WHERE run_id = :run_id",
+        {"now": to_text(now), "run_id": run_id},
+    )
+
+
+def before(database: Database, moment: datetime) -> Run | None:
+    """The last run that began at `moment` or before."""
+    return _first(database, "WHERE started_utc <= ? ORDER BY started_utc DESC LIMIT 1", moment)
+
+
+def after(database: Database, moment: datetime) -> Run | None:
+    """The first run that began after `moment`."""
+    return _first(database, "WHERE started_utc > ? ORDER BY started_utc LIMIT 1", moment)
+
+
+def _first(database: Database, condition: str, moment: datetime) -> Run | None:
+    for row in database.rows(f"SELECT * FROM runs {condition}", (to_text(moment),)):  # noqa: S608 - the two above
+        return Run(
+            run_id=row["run_id"],
+            started=from_text(row["started_utc"]),
+            seen=from_text(row["seen_utc"]),
+            ended=None if row["ended_utc"] is None else from_text(row["ended_utc"]),
+            version=row["version"],
+            model=row["model"],
+            node=row["node"],
+            config_hash=row["config_hash"],
+        )
+    return None

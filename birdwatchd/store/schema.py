@@ -1,0 +1,86 @@
+"""The tables, as the steps that lead from an empty file to the present form.
+
+A step that was released is never changed: a new one is added behind it. Times are ISO text in UTC (cells.py); a label's
+names stand in every row, so that a row says what was heard even when the model or the language has changed since.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x62697264
+"""What the file says it is: `bird`, where SQLite keeps four bytes for it."""
+
+_FIRST = (
+    """
+    CREATE TABLE runs (
+        run_id TEXT PRIMARY KEY,
+        started_utc TEXT NOT NULL,
+        seen_utc TEXT NOT NULL,      -- the last time it wrote: a run that died has no end, but has this
+        ended_utc TEXT,
+        version TEXT NOT NULL,
+        model TEXT NOT NULL,
+        node TEXT NOT NULL,
+        config_hash TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX runs_by_start ON runs (started_utc)",
+    """
+    CREATE TABLE detections (
+        id TEXT PRIMARY KEY,
+        run_id TEXT NOT NULL REFERENCES runs (run_id),
+        source TEXT NOT NULL,
+        site TEXT NOT NULL,
+        label_index INTEGER NOT NULL,
+        scientific_name TEXT NOT NULL,
+        common_name TEXT NOT NULL,
+        species_code TEXT NOT NULL,
+        start_sample INTEGER NOT NULL,
+        end_sample INTEGER NOT NULL,
+        start_utc TEXT NOT NULL,
+        end_utc TEXT NOT NULL,
+        score REAL NOT NULL,
+        windows INTEGER NOT NULL,
+        model TEXT NOT NULL,
+        threshold REAL NOT NULL,
+        occurrence REAL,             -- empty when the species range is off
+        processing_ns INTEGER NOT NULL,
+        clip_path TEXT NOT NULL,
+        voice INTEGER NOT NULL CHECK (voice IN (0, 1)),
+        state TEXT NOT NULL CHECK (state IN ('started', 'ended'))
+    ) STRICT
+    """,
+    "CREATE INDEX detections_by_start ON detections (start_utc)",
+    "CREATE INDEX detections_by_species ON detections (scientific_name, start_utc)",
+    "CREATE INDEX detections_by_source ON detections (source, start_utc)",
+    "CREATE INDEX detections_going_on ON detections (state) WHERE state = 'started'",
+    # The key is the order in which `why` and the pruning read it: no second index, no second write.
+    """
+    CREATE TABLE traces (
+        start_utc TEXT NOT NULL,
+        source TEXT NOT NULL,
+        scientific_name TEXT NOT NULL,
+        common_name TEXT NOT NULL,
+        species_code TEXT NOT NULL,
+        label_index INTEGER NOT NULL,
+        site TEXT NOT NULL,
+        start_sample INTEGER NOT NULL,
+        score REAL NOT NULL,
+        threshold REAL NOT NULL,
+        gate TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (start_utc, source, scientific_name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE ledger (
+        hour_utc TEXT NOT NULL,
+        source TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        PRIMARY KEY (hour_utc, source, kind, cause)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""Step n leads from version n to n + 1; SQLite's `user_version` counts them."""

@@ -1,0 +1,86 @@
+"""Traces: every candidate, and the gate that stopped it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from birdwatchd.domain import Candidate, Label
+from birdwatchd.store.cells import from_text, to_real, to_text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from birdwatchd.store.database import Database
+
+Row = tuple[str, str, str, str, str, int, str, int, float, float, str, str]
+
+
+def to_row(candidate: Candidate) -> Row:
+    """The row of a candidate, in plain types: scores may come as numpy's."""
+    return (
+        to_text(candidate.start),
+        candidate.source,
+        candidate.label.scientific_name,
+        candidate.label.common_name,
+        candidate.label.code,
+        int(candidate.label.index),
+        candidate.site,
+        int(candidate.start_sample),
+        to_real(candidate.score),
+        to_real(candidate.threshold),
+        candidate.gate,
+        candidate.reason,
+    )
+
+
+def write(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Write traces; of two with the same source, start and species the later one stays. Inside a transaction."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO traces (start_utc, source, scientific_name, common_name, species_code, label_index,"
+        " site, start_sample, score, threshold, gate, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def prune(connection: sqlite3.Connection, before: datetime, *, at_most: int) -> int:
+    """Delete the oldest traces from before that time, `at_most` so many. Inside a transaction.
+
+    Returns:
+        How many were deleted.
+    """
+    return connection.execute(
+        "DELETE FROM traces WHERE (start_utc, source, scientific_name) IN"
+        " (SELECT start_utc, source, scientific_name FROM traces WHERE start_utc < ? ORDER BY start_utc LIMIT ?)",
+        (to_text(before), at_most),
+    ).rowcount
+
+
+def between(database: Database, start: datetime, end: datetime) -> list[Candidate]:
+    """The candidates whose windows began between the two times, oldest first, best first within a window."""
+    rows = database.rows(
+        "SELECT * FROM traces WHERE start_utc BETWEEN ? AND ? ORDER BY start_utc, source, score DESC",
+        (to_text(start), to_text(end)),
+    )
+    return [
+        Candidate(
+            source=row["source"],
+            site=row["site"],
+            start=from_text(row["start_utc"]),
+            start_sample=row["start_sample"],
+            label=Label(row["label_index"], row["scientific_name"], row["common_name"], row["species_code"]),
+            score=row["score"],
+            threshold=row["threshold"],
+            gate=row["gate"],
+            reason=row["reason"],
+        )
+        for row in rows
+    ]
+
+
+def oldest(database: Database) -> datetime | None:
+    """The time of the oldest trace that is kept; None when there is none."""
+    for row in database.rows("SELECT start_utc FROM traces ORDER BY start_utc LIMIT 1"):
+        return from_text(row["start_utc"])
+    return None
