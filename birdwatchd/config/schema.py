@@ -149,10 +149,12 @@ class Deciding(Strict):
     """Take the threshold that the model's card gives for a label, where it has one and `thresholds` does not."""
     min_hits: Annotated[int, Field(ge=1)] = 2
     """Segments of a window that must reach the threshold by themselves."""
+    only: tuple[str, ...] = ()
+    """Nothing but these; scientific or common names, `*` stands for anything. All of them when empty."""
     include: tuple[str, ...] = ()
-    """Only these species, whatever the range says; scientific or common names, `*` stands for anything."""
+    """These too, whatever the species range says, and also labels that are no species, such as `Power tools`."""
     exclude: tuple[str, ...] = ()
-    """Never these species."""
+    """Never these."""
     hysteresis: Score = 0.1
     """A detection goes on while its pooled score stays above the threshold minus this."""
     hold_seconds: Annotated[float, Field(ge=0)] = 3.0

@@ -1,0 +1,123 @@
+"""The continuity ledger: what became of every second of a source, so that silence and deafness differ.
+
+expected = captured + lost; captured = analysed + skipped + what is still waiting. All of it by UTC hour.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from birdwatchd.domain import LedgerEntry
+
+if TYPE_CHECKING:
+    from birdwatchd.audio.ring import Ring
+    from birdwatchd.audio.source import Clock
+
+Kind = Literal["expected", "captured", "analysed", "lost", "skipped"]
+
+DEAF = "not heard"
+"""The cause of a loss that still goes on, until the source is back and says what it was."""
+NOT_EXPECTED = "between files"
+"""The pause between two recordings of a folder: nobody was meant to listen."""
+
+
+class Ledger:
+    """Counts for one source. Entries are what was added since they were last taken."""
+
+    def __init__(self, source: str, ring: Ring, clock: Clock) -> None:
+        self._source = source
+        self._ring = ring
+        self._clock = clock
+        self._captured = 0  # samples counted as captured
+        self._accounted = 0  # samples counted as analysed or skipped
+        self._gaps_seen = 0  # gaps with the very index `_captured` that were counted already
+        self._deaf: dict[
+            tuple[datetime, Kind, str], float
+        ] = {}  # counted before the gap that ends it was marked
+        self._sums: dict[tuple[datetime, Kind, str], float] = defaultdict(float)
+
+    def capture(self) -> None:
+        """Count what was captured, and what was lost, since the last time."""
+        written = self._ring.written
+        gaps = [gap for gap in self._ring.gaps if gap.index >= self._captured]
+        for gap in gaps[self._gaps_seen :]:
+            self._take_deafness_back()
+            self._count_captured(gap.index)
+            if gap.cause != NOT_EXPECTED:
+                self._lose(gap.index, gap.seconds, gap.cause)
+        if written > self._captured:
+            self._take_deafness_back()
+            self._count_captured(written)
+        self._gaps_seen = sum(gap.index >= self._captured for gap in gaps)
+
+    def deaf(self, seconds: float) -> None:
+        """Nothing was heard for so long, and it goes on: count it as lost until a gap says more of it."""
+        self._take_deafness_back()
+        self._deaf = self._by_hour("lost", DEAF, self._clock.at(self._captured), seconds)
+        self._deaf |= self._by_hour("expected", "", self._clock.at(self._captured), seconds)
+        self._sum(self._deaf)
+
+    def analysed(self, stop_sample: int) -> None:
+        """All sound below `stop_sample` that is not accounted for yet has been classified."""
+        self._account(stop_sample, "analysed", "")
+
+    def skipped(self, stop_sample: int, cause: str) -> None:
+        """All sound below `stop_sample` that is not accounted for yet was left out."""
+        self._account(stop_sample, "skipped", cause)
+
+    def take(self) -> list[LedgerEntry]:
+        """What was added since the last call."""
+        entries = [
+            LedgerEntry(self._source, hour, kind, cause, seconds)
+            for (hour, kind, cause), seconds in self._sums.items()
+            if seconds
+        ]
+        self._sums.clear()
+        return entries
+
+    def _take_deafness_back(self) -> None:
+        self._sum({key: -seconds for key, seconds in self._deaf.items()})
+        self._deaf = {}
+
+    def _count_captured(self, stop: int) -> None:
+        if stop > self._captured:
+            seconds = (stop - self._captured) / self._ring.sample_rate
+            start = self._clock.at(self._captured)
+            self._add("expected", "", start, seconds)
+            self._add("captured", "", start, seconds)
+            self._captured = stop
+
+    def _lose(self, index: int, seconds: float, cause: str) -> None:
+        start = self._clock.at(index) - timedelta(seconds=seconds)
+        self._add("expected", "", start, seconds)
+        self._add("lost", cause, start, seconds)
+
+    def _account(self, stop: int, kind: Kind, cause: str) -> None:
+        if stop > self._accounted:
+            start = self._clock.at(self._accounted)
+            self._add(kind, cause, start, (stop - self._accounted) / self._ring.sample_rate)
+            self._accounted = stop
+
+    def _add(self, kind: Kind, cause: str, start: datetime, seconds: float) -> None:
+        self._sum(self._by_hour(kind, cause, start, seconds))
+
+    def _sum(self, parts: dict[tuple[datetime, Kind, str], float]) -> None:
+        for key, seconds in parts.items():
+            self._sums[key] += seconds
+
+    @staticmethod
+    def _by_hour(
+        kind: Kind, cause: str, start: datetime, seconds: float
+    ) -> dict[tuple[datetime, Kind, str], float]:
+        """So many seconds from `start` on, split at the hours."""
+        parts: dict[tuple[datetime, Kind, str], float] = {}
+        start = start.astimezone(UTC)
+        end = start + timedelta(seconds=seconds)
+        while start < end:
+            hour = start.replace(minute=0, second=0, microsecond=0)
+            until = min(end, hour + timedelta(hours=1))
+            parts[hour, kind, cause] = (until - start).total_seconds()
+            start = until
+        return parts

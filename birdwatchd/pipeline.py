@@ -1,0 +1,175 @@
+"""The one loop: segments → scores → gates → detections → record."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from birdwatchd.domain import Segment
+from birdwatchd.track import Track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from birdwatchd.audio.source import Source
+    from birdwatchd.audio.windows import Plan
+    from birdwatchd.detection.decider import Decider
+    from birdwatchd.domain import Candidate, Detection, LedgerEntry, Scores, Window
+    from birdwatchd.track import Due
+
+ACCOUNT_SECONDS = 5.0
+"""How often the ledger is brought up to date."""
+
+
+class Classifier(Protocol):
+    """What the pipeline needs of a model."""
+
+    def classify(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Float32 (segments, samples) to scores float32 (segments, labels)."""
+
+
+class Recorder(Protocol):
+    """Where results go. Called from the pipeline's thread only."""
+
+    def record(self, detection: Detection) -> None:
+        """Keep a detection that started, or the same one when it has ended. Committed when this returns."""
+
+    def trace(self, candidates: Sequence[Candidate]) -> None:
+        """Keep what became of a window's candidates. May be batched."""
+
+    def account(self, entries: Sequence[LedgerEntry]) -> None:
+        """Add to the ledger. May be batched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who else wants to know; each is called from the pipeline's thread and must be quick."""
+
+    detection: Callable[[Detection], None] | None = None
+    window: Callable[[Window, Scores], None] | None = None
+
+
+class Pipeline:
+    """Every source's sound goes through one classifier, in batches, in one thread: the one that calls `run`."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        recorder: Recorder,
+        plan: Plan,
+        *,
+        batch_limit: int = 8,
+        labels: int,
+        minimum_dbfs: float = -100.0,
+        listeners: Listeners | None = None,
+    ) -> None:
+        """`labels` is how many scores a segment has; `batch_limit` segments at most go to the classifier at once."""
+        self._nothing: NDArray[np.float32] = np.zeros(labels, dtype=np.float32)
+        self._classifier = classifier
+        self._recorder = recorder
+        self._plan = plan
+        self._batch_limit = batch_limit
+        self._minimum_dbfs = minimum_dbfs
+        self._listeners = listeners or Listeners()
+        self._tracks: list[Track] = []
+        self._wake = threading.Event()
+        self._stopping = False
+        self._accounted_at = time.monotonic()
+
+    def add(self, source: Source, decider: Decider) -> None:
+        """Listen to a source that has been started. Before `run`."""
+        self._tracks.append(Track(source, decider, self._plan))
+
+    def wake(self) -> None:
+        """There may be something to do: sources call this after they have written."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """No more sound will come: `run` finishes what is there and returns."""
+        self._stopping = True
+        self._wake.set()
+
+    def run(self) -> None:
+        """Work until every source is finished or `stop` was called."""
+        while True:
+            self._wake.clear()
+            due = self._collect()
+            if due:
+                self._work(due)
+            if time.monotonic() - self._accounted_at >= ACCOUNT_SECONDS:
+                self._account()
+            if all(track.done for track in self._tracks):
+                break
+            if not due:
+                self._wake.wait(min(track.seconds_until_due for track in self._tracks if not track.done))
+        for track in self._tracks:
+            self._publish(track.decider.finish())
+        self._account()
+
+    def _collect(self) -> list[tuple[Track, Due]]:
+        """What is due now, of all sources in turn, each in its own order, at most a batch of segments."""
+        collected: list[tuple[Track, Due]] = []
+        segments = 0
+        hungry = [track for track in self._tracks if not track.done]
+        while hungry and segments < self._batch_limit:
+            for track in list(hungry):
+                due = track.take(stopping=self._stopping)
+                if due is not None:
+                    collected.append((track, due))
+                    segments += isinstance(due, Segment)
+                if due is None or track.done:
+                    hungry.remove(track)
+                if segments == self._batch_limit:
+                    break
+        # So that a source that was last this time is first the next.
+        self._tracks.append(self._tracks.pop(0))
+        return collected
+
+    def _work(self, collected: list[tuple[Track, Due]]) -> None:
+        """Score the segments, and decide every window that they complete."""
+        loud = [due for _, due in collected if isinstance(due, Segment) and not self._silent(due)]
+        began = time.perf_counter_ns()
+        scored = iter(
+            self._classifier.classify(np.stack([segment.samples for segment in loud])) if loud else ()
+        )
+        processing_ns = time.perf_counter_ns() - began
+        for track, due in collected:
+            if isinstance(due, Segment):
+                scores = self._nothing if self._silent(due) else next(scored)
+                window = track.hear(due, scores, silent=self._silent(due))
+            else:
+                window = track.part(due)
+            if window is not None:
+                self._decide(track, *window, processing_ns=processing_ns)
+
+    def _silent(self, segment: Segment) -> bool:
+        return segment.level_dbfs < self._minimum_dbfs
+
+    def _decide(self, track: Track, window: Window, scores: Scores, *, processing_ns: int) -> None:
+        silent = not scores.values.any()
+        decision = track.decider.decide(window, scores, silent=silent, processing_ns=processing_ns)
+        if self._listeners.window is not None:
+            self._listeners.window(window, scores)
+        self._publish(decision.detections)
+        if decision.candidates:
+            self._recorder.trace(decision.candidates)
+
+    def _publish(self, detections: list[Detection]) -> None:
+        """Record first; whoever else is told comes second."""
+        for detection in detections:
+            self._recorder.record(detection)
+            if self._listeners.detection is not None:
+                self._listeners.detection(detection)
+
+    def _account(self) -> None:
+        self._accounted_at = time.monotonic()
+        for track in self._tracks:
+            entries = track.account(stopping=self._stopping)
+            if entries:
+                self._recorder.account(entries)

@@ -1,0 +1,114 @@
+"""One source on its way through the pipeline: what is due of it, what it adds up to, and whether it hears at all."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from birdwatchd.audio.ledger import Ledger
+from birdwatchd.audio.windows import Plan, Segmenter, Skipped, StretchEnd, Windower
+from birdwatchd.domain import Segment
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from birdwatchd.audio.source import Source
+    from birdwatchd.detection.decider import Decider
+    from birdwatchd.domain import LedgerEntry, Scores, Window
+
+Due = Segment | StretchEnd | Skipped
+"""What a source's segmenter hands out."""
+
+DEAF_SECONDS = 3.0
+"""So long without a sample, and a source's silence is counted as lost while it lasts."""
+QUIET_SECONDS = 60.0
+"""So long of digital silence, and the log says that the microphone seems to be dead."""
+
+logger = structlog.get_logger()
+
+
+class Track:
+    """One source on its way through the pipeline."""
+
+    def __init__(self, source: Source, decider: Decider, plan: Plan) -> None:
+        self.source = source
+        self.decider = decider
+        self._segmenter = Segmenter(source.name, source.ring, plan)
+        self._windower = Windower(source.name, source.clock, source.ring.sample_rate, plan)
+        self._ledger = Ledger(source.name, source.ring, source.clock)
+        self.done = False
+        self._written = -1
+        self._written_at = time.monotonic()
+        self._silent_seconds = 0.0
+        self._hop_seconds = plan.hop_seconds
+
+    @property
+    def seconds_until_due(self) -> float:
+        """How long the pipeline may sleep for this source, unless it is woken."""
+        return min(max(self._segmenter.seconds_until_due, 0.005), 0.5)
+
+    def take(self, *, stopping: bool) -> Due | None:
+        """What is due next. Sets `done` when nothing will ever be due again."""
+        ended = stopping or self.source.finished
+        due = self._segmenter.take(ended=ended)
+        if isinstance(due, StretchEnd) and ended and due.sample == self.source.ring.written:
+            self.done = True
+        if due is not None:
+            # Often enough that no gap leaves the ring before it was counted, however fast a recording is read.
+            self._ledger.capture()
+        self.source.ring.release(self._segmenter.needed)
+        return due
+
+    def hear(
+        self, segment: Segment, scores: NDArray[np.float32], *, silent: bool
+    ) -> tuple[Window, Scores] | None:
+        """Take in a segment's scores, float32 (labels,), and give the window that it completes."""
+        if silent:
+            self._ledger.skipped(segment.stop_sample, "silence")
+        else:
+            self._ledger.analysed(segment.stop_sample)
+            self.decider.listen(segment.start_sample, segment.stop_sample, scores)
+        self._watch_level(silent=silent)
+        return self._windower.add(segment.start_sample, segment.stop_sample, scores)
+
+    def part(self, due: StretchEnd | Skipped) -> tuple[Window, Scores] | None:
+        """What comes next does not join what was before; the last window of the stretch, where it was a short one."""
+        if isinstance(due, StretchEnd):
+            self._ledger.skipped(due.rest.stop_sample, due.rest.cause)
+            return self._windower.end()
+        self._windower.clear()
+        self._ledger.skipped(due.stop_sample, due.cause)
+        logger.warning(
+            "too slow, sound was skipped",
+            source=self.source.name,
+            seconds=round((due.stop_sample - due.start_sample) / self.source.ring.sample_rate, 1),
+        )
+        return None
+
+    def account(self, *, stopping: bool) -> list[LedgerEntry]:
+        """Bring the ledger up to date, deafness that still lasts included, and give what is new in it."""
+        written = self.source.ring.written
+        now = time.monotonic()
+        if written != self._written:
+            self._written, self._written_at = written, now
+        self._ledger.capture()
+        deaf_seconds = now - self._written_at
+        if deaf_seconds > DEAF_SECONDS and self.source.fault and not (stopping or self.source.finished):
+            self._ledger.deaf(deaf_seconds)
+        return self._ledger.take()
+
+    def _watch_level(self, *, silent: bool) -> None:
+        """Say once when the microphone seems to be dead, and once when it is back."""
+        if not silent and self._silent_seconds >= QUIET_SECONDS:
+            logger.info("sound again", source=self.source.name)
+        before = self._silent_seconds
+        self._silent_seconds = before + self._hop_seconds if silent else 0.0
+        if before < QUIET_SECONDS <= self._silent_seconds:
+            logger.warning(
+                "nothing but digital silence: is the microphone dead or muted?",
+                source=self.source.name,
+                seconds=round(self._silent_seconds),
+            )
