@@ -28,10 +28,17 @@ class Source(Protocol):
             merely away (a stream's server is down) starts, and keeps trying.
     """
 
-    name: str
-    site: str
-    ring: Ring
-    clock: Clock
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def site(self) -> str: ...
+
+    @property
+    def ring(self) -> Ring: ...
+
+    @property
+    def clock(self) -> Clock: ...
 
     def start(self) -> None: ...
 

@@ -83,6 +83,11 @@ class Classifier:
         threads = 1 if chosen == "cuda" else inference_threads or min(cores(), MOST_THREADS)
         return cls(path, card, network, device=chosen, threads=threads, batch_size=batch_size)
 
+    @property
+    def batch_limit(self) -> int:
+        """How many segments it works on at once: more in one call only wait."""
+        return self._batch_size * self._threads
+
     def classify(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores in [0, 1], float32 (n, labels), of `segments`, float32 (n, input_samples) in [-1, 1]; n may be 0."""
         return self._run("forward", segments, len(self.card.labels))

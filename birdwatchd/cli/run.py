@@ -1,0 +1,41 @@
+"""`birdwatchd run`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    help="The config file; ./config.yaml, then the user's, then /etc/birdwatchd/config.yaml when left out.",
+)
+def run(path: Path | None) -> None:
+    """Listen, and record what is heard.
+
+    Runs until it is told to stop (Ctrl-C, or systemd), or until every recording among its sources is at its end. On a
+    terminal each detection is shown as it begins; elsewhere it is a line in the log, on standard error.
+
+    \b
+    Examples:
+      birdwatchd run                      listen with the config that is found
+      birdwatchd run -c garden.yaml       listen with this one
+    """
+    from birdwatchd.config.load import find_config, load
+    from birdwatchd.service.logs import set_up
+
+    loaded = load(path or find_config())
+    set_up(loaded.config.log)
+    from birdwatchd.cli.screen import Screen
+    from birdwatchd.daemon import run as run_daemon
+
+    with Screen(loaded.config) as screen:
+        all_well = run_daemon(loaded, screen.listeners, screen.listening)
+    if not all_well:
+        sys.exit(1)

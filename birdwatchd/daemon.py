@@ -1,0 +1,196 @@
+"""The composition root: builds everything, starts it, and stops it in reverse, in one function read top to bottom."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import zoneinfo
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import structlog
+
+from birdwatchd import __version__
+from birdwatchd.audio.windows import Plan
+from birdwatchd.detection.decider import Decider, Rules
+from birdwatchd.detection.detector import Naming
+from birdwatchd.detection.species_range import Nowhere, SpeciesRange
+from birdwatchd.model import catalog
+from birdwatchd.model.bundle import read_card
+from birdwatchd.model.classifier import Classifier
+from birdwatchd.model.range_model import load_range_model
+from birdwatchd.pipeline import Pipeline
+from birdwatchd.service.signals import stopping_on_signals
+from birdwatchd.store.database import Database
+from birdwatchd.store.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from birdwatchd.audio.source import Source
+    from birdwatchd.config import schema
+    from birdwatchd.config.load import Loaded
+    from birdwatchd.detection.species_range import Occurrence
+    from birdwatchd.model.bundle import Card
+    from birdwatchd.pipeline import Listeners
+
+LAG_SECONDS = 15.0
+"""How far the classifier may fall behind before sound is skipped."""
+STOP_SECONDS = 30.0
+"""How long the pipeline may take to finish what was heard."""
+
+logger = structlog.get_logger()
+
+
+def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[Source]], None]) -> bool:
+    """Listen until every source is finished or a signal says stop.
+
+    Args:
+        loaded: the config.
+        listeners: who else is told of detections.
+        on_listening: called once everything runs.
+
+    Returns:
+        False when something was lost or broke: the exit status is 1 then.
+
+    Raises:
+        UserError: something that the user can mend keeps it from starting.
+    """
+    config = loaded.config
+    bundle = catalog.find(config.model.bundle)
+    card = read_card(bundle, config.language)
+    loaded.refuse_unfit(card.input_seconds, card.labels)
+    plan = Plan(config.window_seconds, config.hop_seconds, card.sample_rate, card.input_samples)
+    model = f"{card.name}-{card.version}"
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    stop = threading.Event()
+
+    with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
+        stack.enter_context(stopping_on_signals(stop.set))
+        database = stack.enter_context(Database.open(config.store.database))
+        classifier = stack.enter_context(
+            Classifier.load(
+                bundle,
+                device=config.model.device,
+                precision=config.model.precision,
+                inference_threads=config.model.inference_threads,
+                batch_size=config.model.batch_size,
+                language=config.language,
+            )
+        )
+        recorder = Recorder(
+            database,
+            run_id=run_id,
+            version=__version__,
+            model=model,
+            node=config.node,
+            config_hash=sha256(config.model_dump_json().encode()).hexdigest(),
+            trace_days=config.store.trace_days,
+        )
+        listening = _Listening(
+            Pipeline(
+                classifier,
+                recorder,
+                plan,
+                labels=len(card.labels),
+                batch_limit=classifier.batch_limit,
+                minimum_dbfs=config.deciding.level.minimum_dbfs,
+                listeners=listeners,
+            ),
+            recorder,
+        )
+        stack.callback(listening.finish)
+        rules = Rules(config.deciding, card.labels, card_thresholds=card.thresholds, unranged=card.unranged)
+        occurrence = _occurrence(config, bundle, card)
+        sources = [_source(source, config, card, listening.pipeline.wake) for source in config.sources]
+        for source in sources:
+            source.start()
+            stack.callback(source.stop)
+            naming = Naming(run_id, source.name, source.site or config.node, model)
+            listening.pipeline.add(source, Decider(rules, occurrence, naming))
+        listening.start()
+        logger.info(
+            "listening",
+            sources=[source.name for source in sources],
+            model=model,
+            device=classifier.device,
+            database=str(config.store.database),
+        )
+        on_listening(sources)
+        while listening.is_alive() and not stop.wait(0.2):
+            if any(getattr(source, "stuck", False) for source in sources):
+                logger.error(
+                    "the sound system does not answer any more; leaving, so that a restart can mend it"
+                )
+                listening.failed = True
+                break
+    return not listening.failed
+
+
+class _Listening(threading.Thread):
+    """The pipeline's thread, and how it ends: what was heard is analysed, and what was found is on the disk."""
+
+    def __init__(self, pipeline: Pipeline, recorder: Recorder) -> None:
+        super().__init__(name="pipeline", daemon=True)
+        self.pipeline = pipeline
+        self.failed = False
+        self._recorder = recorder
+
+    def run(self) -> None:
+        try:
+            self.pipeline.run()
+        except Exception:
+            # The one place of this thread. Nothing is analysed any more: the daemon has to end, and says why.
+            self.failed = True
+            logger.exception("the pipeline failed")
+
+    def finish(self) -> None:
+        """Once no source writes any more."""
+        self.pipeline.stop()
+        if self.ident is not None:
+            self.join(STOP_SECONDS)
+            if self.is_alive():
+                self.failed = True
+                logger.error("the pipeline did not end in time", seconds=STOP_SECONDS)
+        if not self._recorder.close():
+            self.failed = True
+
+
+def _occurrence(config: schema.Config, bundle: Path, card: Card) -> Occurrence:
+    """The species range at the station, and a word about it when it is off."""
+    if not config.deciding.species_range.enabled:
+        logger.info("species range is off", reason="deciding.species_range.enabled is false")
+    elif config.location is None:
+        logger.warning(
+            "species range is off",
+            reason="the config has no location: every species of the world may be reported",
+        )
+    elif not card.has_range:
+        logger.warning("species range is off", reason=f"the model {card.name} has none")
+    else:
+        model = load_range_model(bundle)
+        if model is not None:
+            return SpeciesRange(model, config.location.latitude, config.location.longitude)
+    return Nowhere()
+
+
+def _source(source: schema.Source, config: schema.Config, card: Card, wake: Callable[[], None]) -> Source:
+    """The source that the config describes, not started."""
+    ring_seconds = config.deciding.max_detection_seconds + config.window_seconds + LAG_SECONDS
+    if source.kind == "microphone":
+        from birdwatchd.audio.microphone import Microphone
+
+        return Microphone(source, preferred_rate=card.sample_rate, ring_seconds=ring_seconds, wake=wake)
+    if source.kind == "stream":
+        from birdwatchd.audio.stream import Stream
+
+        return Stream(source, ring_seconds=ring_seconds, wake=wake)
+    from birdwatchd.audio.recording import Recording
+
+    zone = (
+        zoneinfo.ZoneInfo(config.location.timezone) if config.location and config.location.timezone else None
+    )
+    return Recording(source, ring_seconds=ring_seconds, wake=wake, zone=zone)
