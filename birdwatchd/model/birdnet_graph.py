@@ -1,0 +1,199 @@
+"""BirdNET v2.4 as torch modules: the graph of its TFLite file, written down again for speed.
+
+Layers are registered in the order in which the file computes them, so that weights can be handed over one by one.
+Activations are (batch, height, width, channels) throughout: a 1 x 1 convolution is then one matrix product without
+reordering weights (`Linear`), which is where most of the time goes.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, relu, silu
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SAMPLE_RATE = 48000
+INPUT_SAMPLES = 144_000
+LABELS = 6522
+EMBEDDING_DIMS = 1024
+HOPS = (278, 280)
+"""Samples from frame to frame, of the two spectrograms. The frames are 2048 and 1024 samples long."""
+
+# (blocks, channels, expanded channels, squeezed channels) of each stage; 0: no squeeze-and-excite
+STAGES = ((3, 36, 72, 0), (4, 72, 288, 18), (5, 108, 864, 27), (4, 192, 1536, 48))
+
+
+class Bands(nn.Module):
+    """One spectrogram: window, real part of the FFT and the bands are one matrix, as all three are linear.
+
+    The Hann window and the cosines are even about the middle of the frame, so the frame is folded there first.
+    """
+
+    kernel: Tensor
+    kernel_sum: Tensor
+
+    def __init__(
+        self, window: NDArray[np.float32], bands: NDArray[np.float32], hop: int, power: float
+    ) -> None:
+        """Take `window` (frame,) and `bands` (96, frame / 2 + 1) as the TFLite file has them."""
+        super().__init__()
+        self.frame = len(window)
+        self.middle = self.frame // 2
+        self.hop = hop
+        self.power = power
+        cosines = torch.fft.rfft(torch.eye(self.frame, dtype=torch.float64)).real  # (frame, frame / 2 + 1)
+        kernel = (
+            torch.from_numpy(bands).double().flip(0) @ cosines.T * torch.from_numpy(window)
+        )  # (96, frame)
+        # Sample 0 has weight 0 in a periodic Hann window; n and frame - n share one, and the middle stands alone.
+        self.register_buffer("kernel", kernel[:, 1 : self.middle + 1].float().contiguous())  # (96, half)
+        self.register_buffer("kernel_sum", kernel.sum(dim=1, keepdim=True).float())  # (96, 1)
+
+    def forward(self, waveform: Tensor, scale: Tensor) -> Tensor:
+        """(batch, 96, 511) of `waveform` (batch, samples) · `scale` (batch, 1, 1) - 1."""
+        frames = waveform.unfold(1, self.frame, self.hop)  # (batch, 511, frame), no copy
+        folded = frames[:, :, 1 : self.middle + 1] + pad(frames[:, :, self.middle + 1 :].flip(2), (0, 1))
+        product = self.kernel @ folded.transpose(1, 2)  # (batch, 96, 511)
+        # The scaling of the waveform is affine, so it may come after the product.
+        return torch.addcmul(-self.kernel_sum, product, scale).square().pow(self.power)
+
+
+class FrontEnd(nn.Module):
+    """Waveform (batch, 144000) to two spectrograms, (batch, 96, 511, 2)."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, low: Bands, high: Bands, scale: NDArray[np.float32], shift: NDArray[np.float32]
+    ) -> None:
+        super().__init__()
+        self.low = low
+        self.high = high
+        self.register_buffer("scale", torch.from_numpy(scale))
+        self.register_buffer("shift", torch.from_numpy(shift))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Scale each waveform to fill [-1, 1], then its bands."""
+        raised = waveform - waveform.amin(dim=1, keepdim=True)
+        scale = 2 / (raised.amax(dim=1, keepdim=True) + 1e-6).unsqueeze(2)  # (batch, 1, 1)
+        both = torch.stack([self.low(raised, scale), self.high(raised, scale)], dim=3)  # (batch, 96, 511, 2)
+        return torch.addcmul(self.shift, both, self.scale)
+
+
+class Block(nn.Module):
+    """Expand, depthwise 3 x 3, squeeze and excite, project; with a way around where the shape stays."""
+
+    def __init__(self, channels_in: int, channels: int, expanded: int, squeezed: int, stride: int) -> None:
+        super().__init__()
+        self.skips = stride == 1
+        self.expand = nn.Linear(channels_in, expanded)
+        self.depthwise = nn.Conv2d(expanded, expanded, 3, stride, padding=1, groups=expanded)
+        self.squeeze = nn.Linear(expanded, squeezed) if squeezed else None
+        self.excite = nn.Linear(squeezed, expanded) if squeezed else None
+        self.project = nn.Linear(expanded, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, height, width, channels_in) to (batch, height / stride, width / stride, channels)."""
+        y = silu(self.expand(x))
+        y = silu(nhwc(self.depthwise(nchw(y))))
+        if self.squeeze is not None and self.excite is not None:
+            mean = y.mean(dim=(1, 2), keepdim=True)  # (batch, 1, 1, expanded)
+            y = y * torch.sigmoid(self.excite(silu(self.squeeze(mean))))
+        projected: Tensor = self.project(y)  # (batch, height, width, channels)
+        return x + projected if self.skips else projected
+
+
+class Body(nn.Module):
+    """Spectrograms (batch, 96, 511, 2) to the embedding, (batch, 1024)."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, scale: NDArray[np.float32], shift: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 24, (4, 8), stride=2)
+        self.merge = nn.Linear(48, 24)
+        blocks = []
+        channels_in = 24
+        for count, channels, expanded, squeezed in STAGES:
+            for number in range(count):
+                blocks.append(Block(channels_in, channels, expanded, squeezed, 1 if number else 2))
+                channels_in = channels
+        self.blocks = nn.Sequential(*blocks)
+        self.last = nn.Conv2d(channels_in, EMBEDDING_DIMS, 3)
+        self.register_buffer("scale", torch.from_numpy(scale))
+        self.register_buffer("shift", torch.from_numpy(shift))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The stem pads unevenly, as TFLite's SAME does for an odd width."""
+        x = relu(self.stem(pad(nchw(x), (3, 4, 1, 1))))  # (batch, 24, 48, 256)
+        pooled = [nn.functional.max_pool2d(x, (1, 2)), nn.functional.avg_pool2d(x, (1, 2))]
+        x = self.blocks(self.merge(nhwc(torch.cat(pooled, dim=1))))  # (batch, 3, 8, 192)
+        x = relu(torch.addcmul(self.shift, x, self.scale))
+        return relu(self.last(nchw(x))).mean(dim=(2, 3))  # (batch, 1024)
+
+
+class BirdNet(nn.Module):
+    """Waveform (batch, 144000) to scores (batch, 6522)."""
+
+    def __init__(self, front_end: FrontEnd, body: Body) -> None:
+        super().__init__()
+        self.front_end = front_end
+        self.body = body
+        self.head = nn.Linear(EMBEDDING_DIMS, LABELS)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Scores in [0, 1]."""
+        return torch.sigmoid(self.head(self.embed(waveform)))
+
+    def embed(self, waveform: Tensor) -> Tensor:
+        """What the last layer sees, (batch, 1024)."""
+        # The body alone may be halved: the conversions follow its weights.
+        embedding: Tensor = self.body(self.front_end(waveform).type_as(self.body.merge.weight))
+        return embedding.float()
+
+
+class RangeModel(nn.Module):
+    """Latitude, longitude (degrees) and week (1 to 48), (batch, 3), to occurrence (batch, 6522) in [0, 1]."""
+
+    phases: Tensor
+    offset: Tensor
+    cycles: Tensor
+
+    def __init__(
+        self, phases: NDArray[np.float32], *, cycles: tuple[float, ...], turn: float, gain: float
+    ) -> None:
+        """Take the constants of the TFLite file, rounded as they are there, so that the results are the same."""
+        super().__init__()
+        self.turn = turn
+        self.gain = gain
+        self.register_buffer("phases", torch.from_numpy(phases))  # (48,)
+        self.register_buffer("offset", torch.tensor([90.0, 180.0, -1.0]))
+        self.register_buffer("cycles", torch.tensor(cycles))  # (3,)
+        widths = (144, 256, 512, 1024, LABELS)
+        self.layers = nn.ModuleList(nn.Linear(one, next_one) for one, next_one in pairwise(widths))
+
+    def forward(self, places: Tensor) -> Tensor:
+        """Sines of each input at 48 phases, then a perceptron."""
+        angles = (places + self.offset) * self.cycles * self.turn  # (batch, 3)
+        x = (torch.sin(angles.unsqueeze(2) + self.phases) * self.gain).flatten(1)  # (batch, 144)
+        for layer in self.layers[:-1]:
+            x = relu(layer(x))
+        return torch.sigmoid(self.layers[-1](x))
+
+
+def nchw(x: Tensor) -> Tensor:
+    """The view of (batch, height, width, channels) that torch convolves."""
+    return x.permute(0, 3, 1, 2)
+
+
+def nhwc(x: Tensor) -> Tensor:
+    """The way back."""
+    return x.permute(0, 2, 3, 1)
