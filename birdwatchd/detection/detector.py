@@ -101,8 +101,8 @@ class Detector:
 
     def _apart(self, detection: Detection, window: Window, firing: Firing) -> bool:
         """A gap longer than the hold lies between, or the clock ran backwards: not the same call any more."""
-        start = _time(window, firing.first_sample)
-        return start - detection.end > self._hold + ROUNDING or start < detection.start - ROUNDING
+        pause = _time(window, firing.first_sample) - detection.end
+        return pause > self._hold + ROUNDING or _time(window, firing.last_sample) <= detection.start
 
     def _extended(self, detection: Detection, window: Window, firing: Firing) -> Detection | None:
         """The detection with this window added, or None if that would make it too long."""
