@@ -32,7 +32,7 @@ def run(path: Path | None) -> None:
 
     loaded = load(path or find_config())
     set_up(loaded.config.log)
-    from birdwatchd.cli.screen import Screen
+    from birdwatchd.cli.live import Screen
     from birdwatchd.daemon import run as run_daemon
 
     with Screen(loaded.config) as screen:
