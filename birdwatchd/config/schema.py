@@ -1,21 +1,35 @@
 """Every setting there is, declared once. The rest of the house uses these frozen models as they are.
 
-The docstring under a field is its description in the JSON schema and in the documentation.
+The docstring under a field is its description in the JSON schema and in the documentation. What a kind of setting
+takes is in `kinds.py`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Score = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-"""Names end up in file names and topics: letters, digits, `_`, `.`, `-`."""
+from birdwatchd.config.kinds import (
+    BundleName,
+    FilePath,
+    Float,
+    Int,
+    Language,
+    Moment,
+    Name,
+    OffOr,
+    Option,
+    Score,
+    Seconds,
+    SomeText,
+    Threshold,
+    TimeZone,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def data_folder() -> Path:
@@ -27,33 +41,47 @@ class Strict(BaseModel):
     """What every part of the config is: frozen, and without room for a misspelt key."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=False,
+        allow_inf_nan=False,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_empty(cls, settings: Any) -> Any:
+        """In YAML a section whose lines are all commented out has the value null: it means the defaults."""
+        if not isinstance(settings, dict):
+            return settings
+        return {
+            key: value for key, value in settings.items() if value is not None or key not in cls.model_fields
+        }
 
 
 class Location(Strict):
     """Where the station stands. It switches the species range on."""
 
-    latitude: Annotated[float, Field(ge=-90, le=90)]
+    latitude: Annotated[Float, Field(ge=-90, le=90)]
     """Degrees north."""
-    longitude: Annotated[float, Field(ge=-180, le=180)]
+    longitude: Annotated[Float, Field(ge=-180, le=180)]
     """Degrees east."""
-    timezone: str | None = None
+    timezone: TimeZone | None = None
     """IANA name, such as Europe/Berlin; the machine's own zone when left out."""
 
 
 class Model(Strict):
     """Which model listens, and on what."""
 
-    bundle: str = "birdnet"
+    bundle: BundleName = "birdnet"
     """The name of a bundle in the models folder (`birdwatchd model list`), or the path of one."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA when there is one."""
     precision: Literal["full", "half"] = "full"
     """`half` is for CUDA, and refused when a probe score moves by more than 0.02."""
-    inference_threads: Annotated[int, Field(ge=1, le=64)] | None = None
+    inference_threads: Annotated[Int, Field(ge=1, le=64)] | None = None
     """One torch thread each; the number of cores, at most 4, when left out."""
-    batch_size: Annotated[int, Field(ge=1, le=256)] = 2
+    batch_size: Annotated[Int, Field(ge=1, le=256)] = 2
     """Segments per call of the model. More is a little faster and takes more memory (about 20 MB each)."""
 
 
@@ -70,11 +98,11 @@ class MicrophoneSource(SourceBase):
     """A sound card's input."""
 
     kind: Literal["microphone"]
-    device: int | str | None = None
+    device: Annotated[Int, Field(ge=0)] | SomeText | None = None
     """Index, part of the name, or USB id (`usb:046d:0825`); the system's default when left out."""
-    sample_rate: Annotated[int, Field(ge=8000, le=384000)] | None = None
+    sample_rate: Annotated[Int, Field(ge=8000, le=384000)] | None = None
     """Hz; the model's rate where the card can do it, else the next rate above, when left out."""
-    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = 1
+    channel: Annotated[Int, Field(ge=1, le=64)] | Literal["mix"] = 1
     """Which channel to listen to, counted from 1, or `mix` for their mean."""
 
 
@@ -82,13 +110,13 @@ class RecordingSource(SourceBase):
     """A file, or a folder of files in the order of their names."""
 
     kind: Literal["recording"]
-    path: Path
+    path: FilePath
     """The file or folder."""
     speed: Literal["real_time", "fast"] = "real_time"
     """As if a microphone heard it now, or as fast as the pipeline goes."""
-    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    channel: Annotated[Int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
     """Which channel to listen to, counted from 1, or `mix` for their mean."""
-    start: Literal["auto", "now"] | datetime = "auto"
+    start: Literal["auto", "now"] | Moment = "auto"
     """When its first sample was recorded: from the file's name or comments, else now; `now`; or a time with zone."""
 
 
@@ -96,15 +124,15 @@ class StreamSource(SourceBase):
     """Anything that ffmpeg can open: RTSP, HTTP, and the like."""
 
     kind: Literal["stream"]
-    url: str
+    url: SomeText
     """The address; `${NAME}` is replaced from the environment, so that passwords need not stand here."""
-    sample_rate: Annotated[int, Field(ge=8000, le=384000)] = 48000
+    sample_rate: Annotated[Int, Field(ge=8000, le=384000)] = 48000
     """Hz that ffmpeg is asked to deliver."""
-    channel: Annotated[int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    channel: Annotated[Int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
     """Which channel to listen to, counted from 1, or `mix` for their mean."""
-    ffmpeg_options: tuple[str, ...] = ()
+    ffmpeg_options: tuple[Option, ...] = ()
     """Options that go before `-i`, such as `-rtsp_transport udp`, one word each."""
-    stall_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
+    stall_seconds: Annotated[Float, Field(ge=1, le=600)] = 10.0
     """So long without a sample, and ffmpeg is ended and started again."""
 
 
@@ -114,7 +142,7 @@ Source = Annotated[MicrophoneSource | RecordingSource | StreamSource, Field(disc
 class Level(Strict):
     """The gate against silence and dead microphones."""
 
-    minimum_dbfs: Annotated[float, Field(ge=-200, le=0)] = -100.0
+    minimum_dbfs: Annotated[Float, Field(ge=-200, le=-6)] = -100.0
     """Segments below this level (root mean square, dBFS) are reported as silence, not classified."""
 
 
@@ -130,38 +158,38 @@ class SpeciesRange(Strict):
 class Voice(Strict):
     """The gate that keeps people private."""
 
-    mode: Literal["drop", "no_audio", "off"] = "drop"
+    mode: OffOr[Literal["drop", "no_audio", "off"]] = "drop"
     """What becomes of a detection while a person speaks: dropped, kept without audio, or kept as any other."""
-    threshold: Score = 0.2
+    threshold: Threshold = 0.2
     """Score of a human label from which on a segment counts as speech."""
-    labels: tuple[str, ...] = ("Human *", "Homo sapiens")
+    labels: tuple[SomeText, ...] = ("Human *", "Homo sapiens")
     """The labels that mean people; `*` stands for anything."""
 
 
 class Deciding(Strict):
     """When a label becomes a detection."""
 
-    threshold: Score = 0.7
+    threshold: Threshold = 0.7
     """Pooled score (mean of a window's best two segments) from which on a species is reported."""
-    thresholds: dict[str, Score] = {}
+    thresholds: dict[str, Threshold] = {}
     """The same for single species, by scientific or common name."""
     use_card_thresholds: bool = True
     """Take the threshold that the model's card gives for a label, where it has one and `thresholds` does not."""
-    min_hits: Annotated[int, Field(ge=1)] = 2
+    min_hits: Annotated[Int, Field(ge=1)] = 2
     """Segments of a window that must reach the threshold by themselves."""
     only: tuple[str, ...] = ()
     """Nothing but these; scientific or common names, `*` stands for anything. All of them when empty."""
-    include: tuple[str, ...] = ()
+    include: tuple[SomeText, ...] = ()
     """These too, whatever the species range says, and also labels that are no species, such as `Power tools`."""
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[SomeText, ...] = ()
     """Never these."""
     hysteresis: Score = 0.1
     """A detection goes on while its pooled score stays above the threshold minus this."""
-    hold_seconds: Annotated[float, Field(ge=0)] = 3.0
+    hold_seconds: Annotated[Float, Field(ge=0)] = 3.0
     """A detection ends when no window has held it up for this long."""
     max_detection_seconds: Seconds = 30.0
     """A longer one is closed, and a new one begins."""
-    refractory_seconds: Annotated[float, Field(ge=0)] = 0.0
+    refractory_seconds: Annotated[Float, Field(ge=0)] = 0.0
     """Silence enforced per species and source after a detection has ended."""
     level: Level = Level()
     """Silence and dead microphones."""
@@ -174,9 +202,12 @@ class Deciding(Strict):
 class Store(Strict):
     """What is written down, and where."""
 
-    database: Path = Field(default_factory=lambda: data_folder() / "birdwatchd.sqlite")
+    database: FilePath = Field(
+        default_factory=lambda: data_folder() / "birdwatchd.sqlite",
+        json_schema_extra={"default": "~/.local/share/birdwatchd/birdwatchd.sqlite"},
+    )
     """The SQLite file."""
-    trace_days: Annotated[float, Field(ge=0)] = 7.0
+    trace_days: Annotated[Float, Field(ge=0)] = 7.0
     """How long `birdwatchd why` can answer: candidates that were stopped are kept so many days."""
 
 
@@ -196,11 +227,11 @@ class Config(Strict):
     """The station's name."""
     location: Location | None = None
     """Where it stands; without it the species range is off."""
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$")] = "en"
+    language: Language = "en"
     """Language of the common names, such as `de`."""
-    window_seconds: Annotated[float, Field(gt=0, le=60)] = 6.0
+    window_seconds: Annotated[Float, Field(gt=0, le=60)] = 6.0
     """Length of what is decided on."""
-    hop_seconds: Annotated[float, Field(ge=0.1, le=60)] = 1.5
+    hop_seconds: Annotated[Float, Field(ge=0.1, le=60)] = 1.5
     """From the start of one window to the start of the next; also the grid of the model's segments."""
     model: Model = Model()
     """Which model listens."""

@@ -1,0 +1,144 @@
+"""What pydantic finds wrong with a config, said for the person who wrote it.
+
+No sentence holds a value from the environment: values are shown as they stand in the file.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from birdwatchd.config.kinds import SAID
+from birdwatchd.config.mistake import KeyPath, printable, spelt
+from birdwatchd.config.place import Kind, Place, choice, place
+from birdwatchd.config.schema import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pydantic import BaseModel, ValidationError
+
+    from birdwatchd.config.document import Document, Part
+
+OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One of pydantic's errors: where, its type, and what a refusal of `kinds.py` says."""
+
+    place: Place
+    type: str
+    takes: str
+    hint: str
+
+
+def complaints(error: ValidationError, document: Document) -> dict[KeyPath, str]:
+    """One sentence for each setting that is wrong."""
+    grouped: dict[KeyPath, list[Fault]] = {}
+    for found in error.errors(include_url=False, include_input=False):
+        spot, context = place(found["loc"]), found.get("ctx", {})
+        if found["type"].startswith("union_tag") and spot.kind is not None:
+            # The section is there, and its discriminator is wrong, one step further down.
+            spot = Place((*spot.path, str(spot.kind.discriminator)), spot.section, spot.kind)
+        fault = Fault(spot, found["type"], str(context.get("takes", "")), str(context.get("hint", "")))
+        grouped.setdefault(spot.path, []).append(fault)
+    return {
+        path: _sentence(faults, document)
+        for path, faults in grouped.items()
+        if not _follows(faults, document.find(path)[1])
+    }
+
+
+def near(word: str, words: Iterable[str]) -> str:
+    """The one of the words that is most like this one, empty when none is."""
+    from difflib import get_close_matches
+
+    by_case = {one.casefold(): one for one in words}
+    begun = [one for one in by_case if len(word) > 1 and one.startswith(word.casefold())]
+    found = get_close_matches(word.casefold(), by_case, n=1) or begun
+    return by_case[found[0]] if found else ""
+
+
+def _follows(faults: list[Fault], part: Part | None) -> bool:
+    """Whether it only follows from other mistakes: to pydantic a list is too short when its items are wrong."""
+    return part is not None and bool(part.children) and {fault.type for fault in faults} == {"too_short"}
+
+
+def _sentence(faults: list[Fault], document: Document) -> str:
+    spot, types = faults[0].place, {fault.type for fault in faults}
+    _, part = document.find(spot.path)
+    kind = spot.kind
+    if kind is None:
+        return _unknown(spot)
+    if part is None or "missing" in types:
+        return f"is missing; it takes {choice(list(kind.models)) if kind.models else kind.words}"
+    if "too_short" in types:
+        return "is empty; it takes one or more"
+    if "union_tag_invalid" in types:
+        kinds = list(kind.models)
+        return f"must be {choice(kinds)}, is {_shown(part)}{_meant(part, kinds)}"
+    said = next((fault for fault in faults if fault.type == SAID), None)
+    if said is not None and len(kind.members) == 1:
+        return f"must be {said.takes}, is {_shown(part)}{'; ' * bool(said.hint)}{said.hint}"
+    takes = kind.bounds if types <= OUT_OF_RANGE and kind.bounds else kind.words
+    return f"must be {takes}, is {_shown(part)}{_meant(part, kind.choices)}{_read_otherwise(kind, part)}"
+
+
+def _unknown(spot: Place) -> str:
+    word = str(spot.path[-1])
+    close = near(word, spot.section.model_fields)
+    if close:
+        return f"unknown setting; did you mean {close}?"
+    elsewhere = [spelt(path) for path in _settings(Config) if path[-1] == word]
+    if elsewhere:
+        return f"unknown setting here; did you mean {choice(elsewhere)}?"
+    return f"unknown setting; there are {', '.join(spot.section.model_fields)}"
+
+
+def _settings(section: type[BaseModel], above: KeyPath = ()) -> Iterator[KeyPath]:
+    """Every setting outside lists."""
+    for name, field in section.model_fields.items():
+        yield (*above, name)
+        inner = Kind.of_field(field).model
+        if inner is not None:
+            yield from _settings(inner, (*above, name))
+
+
+def _meant(part: Part, choices: Iterable[str]) -> str:
+    close = near(part.written, choices) if isinstance(part.value, str) and part.value else ""
+    return f"; did you mean {close}?" if close else ""
+
+
+def _shown(part: Part) -> str:
+    """The value as it stands in the file, with `${NAME}` and not what the variable holds."""
+    if part.children is not None:
+        return "a list" if isinstance(part.children, list) else "a section of settings"
+    if part.written == "" or part.value is None:
+        return "empty"
+    text = printable(part.written)
+    return json.dumps(text, ensure_ascii=False) if part.quoted or " " in text else text
+
+
+def _read_otherwise(kind: Kind, part: Part) -> str:
+    """What to do where YAML takes a bare word for something else than what was meant."""
+    value: Any = part.value
+    text = printable(part.written)
+    if part.children is not None or value is None:
+        return ""
+    if isinstance(value, str):
+        return f"; write [{text}]" if kind.takes_list else ""
+    if isinstance(value, bool):
+        read_as = str(value).lower()
+    elif isinstance(value, dt.date):
+        read_as = "a date"
+    elif ":" in text:
+        read_as = f"the number {value}"
+    else:
+        read_as = "" if kind.takes_number else "a number"
+    if not read_as or not (kind.takes_text or ":" in text):
+        return ""
+    quotes = f'; put it in quotes: "{text}"' if kind.takes_text else ""
+    return f", which YAML reads as {read_as}{quotes}"

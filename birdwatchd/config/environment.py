@@ -1,0 +1,42 @@
+"""`${NAME}` in a text of the config is replaced from the environment, so that no secret need stand in the file."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEMPLATE = re.compile(
+    r"\$(?:(?P<dollar>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<wrong>\{[^}]*\}?))"
+)
+
+
+def expand(text: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Replace `${NAME}` and `${NAME:-default}`; `$$` stands for a single `$`.
+
+    Returns:
+        The text, and a sentence for each thing that is wrong. The sentences never hold a value of the environment.
+    """
+    mistakes: list[str] = []
+
+    def replace(found: re.Match[str]) -> str:
+        if found["dollar"]:
+            return "$"
+        if found["wrong"]:
+            mistakes.append(
+                f"${found['wrong']} is not a variable; write ${{NAME}}, or $${{ for the characters ${{"
+            )
+            return found[0]
+        value = environment.get(found["name"], "")
+        if found["default"] is not None:
+            return value or found["default"]
+        if found["name"] not in environment:
+            mistakes.append(
+                f"the environment variable {found['name']} is not set; "
+                f"set it, or write ${{{found['name']}:-default}}"
+            )
+        return value
+
+    return TEMPLATE.sub(replace, text), tuple(mistakes)

@@ -1,0 +1,123 @@
+"""What kinds of settings there are: the types that the schema is made of, and what they refuse.
+
+A refusal never repeats the value that was given: it may have come from the environment, and be a secret.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+SAID = "said"
+"""The type of an error that says what the setting must be, in words of its own, and perhaps a hint."""
+
+
+class Takes(str):
+    """What a setting takes, in words, where its type alone does not say it."""
+
+    __slots__ = ()
+
+
+def refusal(takes: str, hint: str = "") -> PydanticCustomError:
+    """The error that tells the user `must be {takes}, is …; {hint}`."""
+    return PydanticCustomError(SAID, "must be {takes}", {"takes": takes, "hint": hint})
+
+
+def _number(value: object) -> object:
+    # To pydantic true is 1, and so YAML's `yes` and `on` would be.
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "must be a number")
+    return value
+
+
+def _moment(value: object) -> object:
+    # pydantic would take 20240501 for seconds since 1970.
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime):
+        raise refusal("a time with its zone")
+    if value.tzinfo is None:
+        raise refusal("a time with its zone")
+    return value
+
+
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, available_timezones(), n=1)
+        hint = f"did you mean {near[0]}?" if near else ""
+        raise refusal("the IANA name of a time zone, such as Europe/Berlin", hint) from None
+    return name
+
+
+def _path_text(value: object) -> object:
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise refusal("a path")
+    return value
+
+
+def _path(path: Path, info: ValidationInfo) -> Path:
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        raise refusal("a path", "there is no user of the name after its ~") from None
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else Path(folder) / path
+
+
+def _bundle(bundle: str, info: ValidationInfo) -> str:
+    if "/" in bundle or bundle.startswith("~") or bundle.endswith(".pt"):
+        return str(_path(Path(str(_path_text(bundle))), info))
+    return bundle
+
+
+def _option(option: str) -> str:
+    if option.startswith("-") and " " in option:
+        raise refusal("one word", "write an option and its value as two items of the list")
+    return option
+
+
+def _off(value: Any) -> Any:
+    # YAML reads an unquoted off as false.
+    return "off" if value is False else value
+
+
+T = TypeVar("T")
+
+Int = Annotated[int, BeforeValidator(_number)]
+Float = Annotated[float, BeforeValidator(_number)]
+Score = Annotated[Float, Field(ge=0, le=1)]
+Threshold = Annotated[Float, Field(gt=0, le=1)]
+"""A score from which on something happens: at 0 it would happen always."""
+Seconds = Annotated[Float, Field(gt=0)]
+SomeText = Annotated[str, StringConstraints(min_length=1)]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),
+    Takes("at most 64 letters (a to z), digits, `_`, `.` and `-`, the first a letter or digit"),
+]
+"""Names end up in file names and topics."""
+Language = Annotated[
+    str, Field(pattern=r"^[a-z]{2,3}(_[A-Za-z]{2,4})?$"), Takes("a language's code, such as de or pt_BR")
+]
+TimeZone = Annotated[str, AfterValidator(_zone), Takes("the IANA name of a time zone, such as Europe/Berlin")]
+Moment = Annotated[
+    AwareDatetime, BeforeValidator(_moment), Takes("a time with its zone, such as 2024-05-01T05:30:00+02:00")
+]
+FilePath = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_path)]
+"""A path; `~` is the home folder, and a relative one counts from the folder of the config file."""
+BundleName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_bundle)]
+Option = Annotated[str, StringConstraints(min_length=1), AfterValidator(_option)]
+OffOr = Annotated[T, BeforeValidator(_off)]

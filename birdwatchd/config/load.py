@@ -1,0 +1,129 @@
+"""Reads the config file: every mistake of it at once, each with file, line, and what to do."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+from pydantic import ValidationError
+
+from birdwatchd.config import rules
+from birdwatchd.config.complaint import complaints
+from birdwatchd.config.document import Document, read_document
+from birdwatchd.config.mistake import KeyPath, Mistake, config_error
+from birdwatchd.config.schema import Config
+from birdwatchd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from birdwatchd.domain import Label
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A config that is right in itself, and the file it came from."""
+
+    config: Config
+    path: Path
+    document: Document
+
+    def refuse_unfit(self, segment_seconds: float, labels: Sequence[Label]) -> None:
+        """Refuse what can never fire with this model.
+
+        Settings that the user did not write are refused only where nothing could work at all.
+
+        Raises:
+            ConfigError: with every such setting.
+        """
+        self.refuse(rules.against_model(self.config, self.document.has, segment_seconds, labels))
+
+    def refuse(self, objections: Iterable[rules.Objection]) -> None:
+        """Refuse settings by their path.
+
+        Raises:
+            ConfigError: with every objection at its line, if there is any.
+        """
+        mistakes = [self.document.mistake(path, sentence) for path, sentence in objections]
+        if mistakes:
+            raise config_error(self.path, mistakes)
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
+    """Read and check a config file.
+
+    Raises:
+        ConfigError: with every mistake in it.
+    """
+    document = read_document(path, environment)
+    wrong: dict[KeyPath, list[Mistake]] = dict(document.mistakes)
+    tree = document.root.plain()
+    config, found = _validate(tree, path, document)
+    for key, sentence in found.items():
+        wrong.setdefault(key, [document.mistake(key, sentence)])
+    rest = tree
+    for _ in range(3):
+        if config is not None:
+            break
+        # What is right is held against the rules all the same, so that all mistakes show in one run.
+        rest = _without(rest, found)
+        config, found = _validate(rest, path, document)
+    objections = [
+        *rules.same_names(tree.get("sources")),
+        *(rules.within(config, document.has) if config else ()),
+    ]
+    for objection in objections:
+        if not any(key and objection.path[: len(key)] == key for key in wrong):
+            wrong[objection.path] = [document.mistake(*objection)]
+    if wrong or config is None:
+        raise config_error(path, [mistake for mistakes in wrong.values() for mistake in mistakes])
+    return Loaded(config, path, document)
+
+
+def find_config() -> Path:
+    """The config file when none was named: here, the user's own, the machine's.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    own = platformdirs.user_config_path("birdwatchd") / "config.yaml"
+    places = (Path("config.yaml"), own, Path("/etc/birdwatchd/config.yaml"))
+    for path in places:
+        if path.is_file():
+            return path
+    raise ConfigError(
+        f"no config: there is none of {', '.join(map(str, places))}; write one, or name it with -c"
+    )
+
+
+def _validate(tree: Any, path: Path, document: Document) -> tuple[Config | None, dict[KeyPath, str]]:
+    try:
+        return Config.model_validate(tree, context={"folder": path.absolute().parent}), {}
+    except ValidationError as error:
+        return None, complaints(error, document)
+
+
+def _without(tree: dict[str, Any], wrong: Iterable[KeyPath]) -> dict[str, Any]:
+    """The tree without the settings that are wrong, and without the sections that lack one."""
+    tree = copy.deepcopy(tree)
+    for path in wrong:
+        above: tuple[dict[str, Any], Any] | None = None
+        section, name = tree, path[0]
+        for step in path[1:]:
+            inner = section.get(str(name))
+            if not isinstance(inner, dict):
+                break
+            above, section, name = (section, name), inner, step
+        if name in section:
+            del section[str(name)]
+        elif above is not None:
+            above[0].pop(above[1], None)
+    if any(path[0] == "sources" for path in wrong):
+        tree["sources"] = [
+            {"kind": "microphone", "name": "any"}
+        ]  # no rule looks at a source's other settings
+    return tree

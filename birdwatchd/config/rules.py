@@ -1,0 +1,123 @@
+"""What settings owe to each other and to the model: a setting that can never have an effect is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from birdwatchd.config.species import matches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from birdwatchd.config.mistake import KeyPath
+    from birdwatchd.config.schema import Config
+    from birdwatchd.domain import Label
+
+
+class Objection(NamedTuple):
+    """A setting and what is wrong with it."""
+
+    path: KeyPath
+    sentence: str
+
+
+def same_names(sources: Any) -> Iterator[Objection]:
+    """Sources that have the name of one above them; `sources` as the file has it, right or wrong."""
+    seen: dict[str, int] = {}
+    for index, source in enumerate(sources if isinstance(sources, list) else ()):
+        name = source.get("name") if isinstance(source, dict) else None
+        if not isinstance(name, str):
+            continue
+        first = seen.setdefault(name.casefold(), index)
+        if first != index:
+            yield Objection(
+                ("sources", index, "name"), f"sources[{first}] has this name already; each needs its own"
+            )
+
+
+def within(config: Config, wrote: Callable[[KeyPath], bool]) -> Iterator[Objection]:
+    """What is wrong whatever the model."""
+    window, hop, deciding = config.window_seconds, config.hop_seconds, config.deciding
+    if hop > window:
+        name = "hop_seconds" if wrote(("hop_seconds",)) else "window_seconds"
+        yield Objection(
+            (name,),
+            f"windows of {window:g} s, one every {hop:g} s, would leave sound between them unheard; "
+            f"hop_seconds may be at most window_seconds",
+        )
+    if config.model.precision == "half" and config.model.device == "cpu":
+        yield Objection(("model", "precision"), "half is for CUDA, and model.device is cpu; write full")
+    excluded = {pattern.casefold() for pattern in deciding.exclude}
+    for index, pattern in enumerate(deciding.include):
+        if pattern.casefold() in excluded:
+            sentence = "stands in exclude too, and would never be reported; keep one of the two"
+            yield Objection(("deciding", "include", index), sentence)
+
+
+def against_model(
+    config: Config, wrote: Callable[[KeyPath], bool], segment_seconds: float, labels: Sequence[Label]
+) -> Iterator[Objection]:
+    """What can never fire with a model that takes `segment_seconds` of sound and knows these labels."""
+    window, hop, min_hits = config.window_seconds, config.hop_seconds, config.deciding.min_hits
+    if hop > segment_seconds:
+        unsaid = "" if wrote(("hop_seconds",)) else " (the default)"
+        yield Objection(
+            ("hop_seconds",),
+            f"{hop:g}{unsaid} is longer than the {segment_seconds:g} s that the model takes at once, "
+            f"so sound between would go unheard; write at most {segment_seconds:g}",
+        )
+    if window < segment_seconds:
+        unsaid = "" if wrote(("window_seconds",)) else " (the default)"
+        yield Objection(
+            ("window_seconds",),
+            f"{window:g}{unsaid} is shorter than the {segment_seconds:g} s that the model takes at once; "
+            f"write at least {segment_seconds:g}",
+        )
+    elif hop <= segment_seconds:
+        # The sliver keeps 6 s in hops of 0.1 s from losing a segment to binary fractions.
+        segments = math.floor((window - segment_seconds) / hop + 1e-6) + 1
+        if min_hits > segments and wrote(("deciding", "min_hits")):
+            yield Objection(
+                ("deciding", "min_hits"),
+                f"{min_hits} can never be reached, as a window of {window:g} s holds {segments} segment"
+                f"{'s' * (segments > 1)} of {segment_seconds:g} s (one every {hop:g} s); write at most {segments}",
+            )
+    yield from _unknown_species(config, wrote, labels)
+
+
+def _unknown_species(
+    config: Config, wrote: Callable[[KeyPath], bool], labels: Sequence[Label]
+) -> Iterator[Objection]:
+    deciding = config.deciding
+    patterns: list[tuple[KeyPath, str]] = [
+        *((("deciding", "thresholds", name), name) for name in deciding.thresholds),
+        *((("deciding", "include", index), name) for index, name in enumerate(deciding.include)),
+        *((("deciding", "exclude", index), name) for index, name in enumerate(deciding.exclude)),
+    ]
+    if wrote(("deciding", "voice", "labels")):
+        voices = deciding.voice.labels
+        patterns += [(("deciding", "voice", "labels", index), name) for index, name in enumerate(voices)]
+    unknown = [
+        (path, pattern) for path, pattern in patterns if not any(matches(pattern, label) for label in labels)
+    ]
+    for path, pattern in unknown:
+        yield Objection(path, f"the model knows no such species{_meant(pattern, labels)}")
+    if not unknown and labels and not any(_may_be_reported(label, config) for label in labels):
+        path = ("deciding", "exclude") if deciding.exclude else ("deciding", "include")
+        yield Objection(path, "leaves no species of the model to be reported")
+
+
+def _may_be_reported(label: Label, config: Config) -> bool:
+    deciding = config.deciding
+    included = not deciding.include or any(matches(pattern, label) for pattern in deciding.include)
+    return included and not any(matches(pattern, label) for pattern in deciding.exclude)
+
+
+def _meant(pattern: str, labels: Sequence[Label]) -> str:
+    from birdwatchd.config.complaint import near
+
+    if "*" in pattern:
+        return ""
+    close = near(pattern, [name for label in labels for name in (label.scientific_name, label.common_name)])
+    return f"; did you mean {close}?" if close else " (birdwatchd model info lists them)"
