@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +15,7 @@ from birdwatchd.store.lock import WriterLock
 from birdwatchd.store.schema import APPLICATION_ID, STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 logger = structlog.get_logger()
@@ -48,8 +49,9 @@ class Database:
             raise StoreError(
                 f"SQLite 3.37 or newer is needed, this Python comes with {sqlite3.sqlite_version}; use another Python"
             )
-        if path.is_dir():
-            raise StoreError(f"{path} is a folder, not a database; name a file in it")
+        exists = _is_file(path)
+        if read_only and not exists:
+            raise StoreError(f"there is no database at {path} yet; `birdwatchd run` makes it when it starts")
         return cls._open_reader(path) if read_only else cls._open_writer(path.resolve())
 
     @classmethod
@@ -79,15 +81,15 @@ class Database:
 
     @classmethod
     def _open_reader(cls, path: Path) -> Database:
-        if not path.exists():
-            raise StoreError(f"there is no database at {path} yet; `birdwatchd run` makes it when it starts")
         try:
-            connection = _connect(path, "mode=ro")
             try:
-                version = _version(connection, path)
-            except BaseException:
-                connection.close()
-                raise
+                connection, version = _read(path, "mode=ro")
+            except sqlite3.OperationalError:
+                # A reader, too, wants to make the log's files; in a folder where it may not, a database without a log
+                # is one that nobody has open: it can be read as it lies.
+                if path.with_name(path.name + "-wal").exists():
+                    raise
+                connection, version = _read(path, "mode=ro&immutable=1")
         except sqlite3.Error as error:
             raise StoreError(sentence(error, path)) from error
         if version < len(STEPS):
@@ -121,16 +123,38 @@ class Database:
         with _transaction(self._connection):
             yield self._connection
 
-    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
-        """What a query finds. All of it at once, since a query left half read would hold up the writer's tidying.
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """What a query finds, all at once.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        return list(self.each(sql, parameters))
+
+    def each(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
+        """What a query finds, row by row. Do not linger: until the last one the writer's log only grows.
 
         Raises:
             StoreError: the database cannot be read.
         """
         try:
-            return self._connection.execute(sql, parameters).fetchall()
+            yield from self._connection.execute(sql, parameters)
         except sqlite3.Error as error:
             raise StoreError(sentence(error, self.path)) from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be reached ({error.strerror}); check who may enter its folder"
+        ) from error
+    if stat.S_ISDIR(mode):
+        raise StoreError(f"{path} is a folder, not a database; name a file in it")
+    return True
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -143,6 +167,15 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _read(path: Path, mode: str) -> tuple[sqlite3.Connection, int]:
+    connection = _connect(path, mode)
+    try:
+        return connection, _version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager
