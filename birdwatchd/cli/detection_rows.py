@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from birdwatchd.cli.times import midnight
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, tzinfo
@@ -120,7 +122,7 @@ def write_raven(
     out.write("\t".join(RAVEN_COLUMNS) + "\n")
     for number, detection in enumerate(found, start=1):
         if zero is None:
-            zero = detection.start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            zero = midnight(detection.start, zone)
         begin = (detection.start - zero).total_seconds()
         cells = (
             number,

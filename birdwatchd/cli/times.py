@@ -64,6 +64,11 @@ def parse_seconds(text: str) -> float:
     raise UserError(f"'{text}' is no length of time; write for example 60s, 5m or 2h")
 
 
+def midnight(moment: datetime, zone: tzinfo | None) -> datetime:
+    """The beginning of the day that `moment` is in, aware UTC."""
+    return _aware(datetime.combine(moment.astimezone(zone).date(), datetime.min.time()), zone)
+
+
 def show_time(moment: datetime, zone: tzinfo | None) -> str:
     """`2026-05-09 07:42:10`, in the zone, or the machine's own."""
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")

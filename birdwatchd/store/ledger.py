@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from birdwatchd.store.database import Database
 
+_AFTER_ALL = "~"
+
 Key = tuple[str, str, str, str]
 """Hour, source, kind, cause."""
 
@@ -38,7 +40,7 @@ def between(
     """The entries of the hours that begin at `start` or later and before `end`, oldest first."""
     rows = database.rows(
         "SELECT * FROM ledger WHERE hour_utc >= ? AND hour_utc < ? ORDER BY hour_utc, source, kind, cause",
-        (to_text(start) if start else "", to_text(end) if end else "~"),
+        (to_text(start) if start else "", to_text(end) if end else _AFTER_ALL),
     )
     return [
         LedgerEntry(
@@ -50,3 +52,13 @@ def between(
         )
         for row in rows
     ]
+
+
+def newest_hour(database: Database, before: datetime | None = None) -> datetime | None:
+    """The newest hour that has an entry, of those that begin before that time."""
+    for row in database.rows(
+        "SELECT hour_utc FROM ledger WHERE hour_utc < ? ORDER BY hour_utc DESC LIMIT 1",
+        (to_text(before) if before else _AFTER_ALL,),
+    ):
+        return from_text(row["hour_utc"])
+    return None

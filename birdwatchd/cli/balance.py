@@ -1,0 +1,75 @@
+"""What became of the seconds of each source, added up by hour or day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from birdwatchd.cli.times import midnight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import tzinfo
+
+    from birdwatchd.domain import LedgerEntry
+
+By = Literal["hour", "day"]
+
+
+@dataclass(slots=True)
+class Balance:
+    """What became of the seconds of one source in one hour or day."""
+
+    expected: float = 0.0
+    captured: float = 0.0
+    analysed: float = 0.0
+    lost: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By cause; so is `skipped`."""
+    skipped: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def add(self, entry: LedgerEntry) -> None:
+        """Count an entry."""
+        if entry.kind == "lost":
+            self.lost[entry.cause] += entry.seconds
+        elif entry.kind == "skipped":
+            self.skipped[entry.cause] += entry.seconds
+        else:
+            setattr(self, entry.kind, getattr(self, entry.kind) + entry.seconds)
+
+    @property
+    def heard(self) -> float | None:
+        """The share of what was expected that was captured, 0 to 1; None when nothing was expected."""
+        return min(1.0, self.captured / self.expected) if self.expected > 0 else None
+
+
+Balances = dict[tuple[datetime, str], Balance]
+"""By the beginning of the hour or day, aware UTC, and source; in that order."""
+
+
+def balance_of(entries: Iterable[LedgerEntry], by: By, zone: tzinfo | None) -> Balances:
+    """Add entries up. An hour that two days share (zones with half hours) counts to the day that it begins in."""
+    balances: Balances = defaultdict(Balance)
+    for entry in entries:
+        balances[beginning(entry.hour, by, zone), entry.source].add(entry)
+    return dict(sorted(balances.items()))
+
+
+def beginning(hour: datetime, by: By, zone: tzinfo | None) -> datetime:
+    """When the hour or day that this UTC hour counts to begins, aware UTC."""
+    return midnight(hour, zone) if by == "day" else hour
+
+
+def total(balances: Iterable[Balance]) -> Balance:
+    """All of them in one."""
+    every = Balance()
+    for balance in balances:
+        every.expected += balance.expected
+        every.captured += balance.captured
+        every.analysed += balance.analysed
+        for cause, seconds in balance.lost.items():
+            every.lost[cause] += seconds
+        for cause, seconds in balance.skipped.items():
+            every.skipped[cause] += seconds
+    return every
