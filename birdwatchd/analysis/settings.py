@@ -1,0 +1,74 @@
+"""What the options of the command and a config file, if there is one, make together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from birdwatchd.config import rules
+from birdwatchd.config.load import load
+from birdwatchd.config.schema import Config
+from birdwatchd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from birdwatchd.config.mistake import KeyPath
+    from birdwatchd.model.bundle import Card
+
+OPTIONS: dict[KeyPath, str] = {
+    ("hop_seconds",): "--hop",
+    ("language",): "--language",
+    ("model", "bundle"): "--model",
+    ("deciding", "threshold"): "--threshold",
+    ("deciding", "min_hits"): "--min-hits",
+    ("deciding", "only"): "--only",
+    ("deciding", "include"): "--include",
+    ("deciding", "exclude"): "--exclude",
+    ("location",): "--latitude, --longitude, --timezone",
+}
+"""The settings that have an option, which wins over the file."""
+
+_NO_SOURCE = {"name": "none", "kind": "recording", "path": "none"}
+
+
+def settle(path: Path | None, options: Mapping[KeyPath, Any]) -> Config:
+    """The config at `path`, or the defaults, with the `options` that were given (not None, not empty).
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    tree: dict[str, Any] = {"sources": [_NO_SOURCE]} if path is None else load(path).config.model_dump()
+    for (*sections, name), value in options.items():
+        if value is None or value == ():
+            continue
+        section = tree
+        for step in sections:
+            section = section.setdefault(str(step), {})
+        section[str(name)] = value
+    return Config.model_validate(tree)
+
+
+def refuse_unfit(config: Config, options: Mapping[KeyPath, Any], card: Card) -> None:
+    """Refuse settings that can never fire with this model.
+
+    Raises:
+        ConfigError: with every such setting, a line each.
+    """
+    given = {path for path, value in options.items() if value not in (None, ())}
+
+    def wrote(path: KeyPath) -> bool:
+        return any(path[: len(one)] == one for one in given)
+
+    objections = [
+        *rules.within(config, wrote),
+        *rules.against_model(config, wrote, card.input_seconds, card.labels),
+    ]
+    lines = []
+    for path, sentence in objections:
+        option = next(
+            (name for one, name in OPTIONS.items() if path[: len(one)] == one and one in given), None
+        )
+        lines.append(f"{option or '.'.join(str(step) for step in path)}: {sentence}")
+    if lines:
+        raise ConfigError("\n".join(lines))

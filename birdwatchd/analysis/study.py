@@ -1,0 +1,124 @@
+"""A whole analysis: every file once, whatever came before, and then the outputs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from birdwatchd.analysis.jobs import Jobs
+from birdwatchd.analysis.journal import Journal
+from birdwatchd.analysis.worker import Task
+from birdwatchd.model.classifier import cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from birdwatchd.analysis.files import File
+    from birdwatchd.analysis.findings import Findings
+    from birdwatchd.analysis.outputs import Outputs
+    from birdwatchd.analysis.sites import Sites
+    from birdwatchd.analysis.worker import Settings
+    from birdwatchd.model.bundle import Card
+
+
+class Watcher(Protocol):
+    """Whoever shows how far it is."""
+
+    def resumed(self, files: Sequence[File]) -> None:
+        """These were done before."""
+
+    def done(self, file: File, findings: Findings) -> None:
+        """One more is done, well or not."""
+
+    def read(self, seconds: float) -> None:
+        """So much sound was read so far, all files together. Called a few times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done."""
+
+    files: Sequence[File]
+    sites: Sites
+    settings: Settings
+    card: Card
+    jobs: int | None
+    """Processes; one a core, none idle, when None."""
+    resume: bool
+
+    def key(self, file: File) -> str:
+        """What makes a file what it is: if any of it is another, it is analysed anew."""
+        site = asdict(self.sites.of(file.path))
+        return json.dumps([file.name, file.size, file.modified_ns, site])
+
+
+def study(
+    plan: Plan, outputs: Outputs, watcher: Watcher, show: Callable[[Iterable[Findings]], None]
+) -> list[Findings]:
+    """Analyse the files and write the outputs.
+
+    Args:
+        plan: what is to be done.
+        outputs: what is to be written.
+        watcher: told of progress.
+        show: given all findings when `outputs` has no place for them.
+
+    Returns:
+        Those of the files that could not be analysed.
+
+    Raises:
+        UserError: it cannot go on; what was found so far is in the resume file.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="birdwatchd-")))
+        path = folder / "journal" if outputs.output is None else resume_file(outputs.output)
+        journal = stack.enter_context(Journal(path, _fingerprint(plan), resume=plan.resume))
+        failed = _analyse(plan, journal, watcher)
+        if len(failed) < len(plan.files):
+            keys = [plan.key(file) for file in plan.files]
+            outputs.write(lambda: journal.findings(keys))
+            if outputs.output is None:
+                show(journal.findings(keys))
+        journal.remove()
+    return failed
+
+
+def resume_file(output: Path) -> Path:
+    """Where the findings are kept until the output is written."""
+    return output.with_name(f"{output.name}.resume")
+
+
+def _analyse(plan: Plan, journal: Journal, watcher: Watcher) -> list[Findings]:
+    waiting = {file.name: file for file in plan.files if plan.key(file) not in journal}
+    watcher.resumed([file for file in plan.files if file.name not in waiting])
+    count = max(1, min(plan.jobs or cores(), len(waiting)))
+    threads = 1 if plan.jobs else max(1, cores() // count)
+    failed: dict[str, Findings] = {}
+    with Jobs(plan.settings, count, threads=threads) as jobs:
+        tasks = [Task(file.path, plan.sites.of(file.path)) for file in waiting.values()]
+        for findings in jobs.results(tasks, lambda: watcher.read(jobs.seconds_read)):
+            file = waiting[findings.file]
+            if findings.failure:
+                failed[file.name] = findings
+            else:
+                journal.add(plan.key(file), findings)
+            watcher.done(file, findings)
+    return [failed[name] for name in waiting if name in failed]
+
+
+def _fingerprint(plan: Plan) -> dict[str, Any]:
+    """The settings that the findings depend on, as JSON has them."""
+    settings, card = plan.settings, plan.card
+    config = settings.config.model_dump(
+        mode="json", include={"deciding", "language", "window_seconds", "hop_seconds"}
+    )
+    return config | {
+        "model": {"name": card.name, "version": card.version, "created": card.created},
+        "start": settings.start.isoformat() if settings.start else None,
+        "channel": settings.channel,
+        "windows_minimum": settings.windows_minimum,
+    }
