@@ -125,7 +125,7 @@ class TfliteFile:
         return result
 
     def layers(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Weight and bias, as torch wants them, of every convolution and dense layer that has a bias."""
+        """Weight, (out, height, width, in) or (out, in), and bias of every layer that has a bias, in their order."""
         builtin = self._tflite.BuiltinOperator
         for code, operator in self._operators():
             if code not in (builtin.CONV_2D, builtin.DEPTHWISE_CONV_2D, builtin.FULLY_CONNECTED):
@@ -134,11 +134,7 @@ class TfliteFile:
                 continue
             weight = self.tensor(operator.Inputs(1))
             if code == builtin.DEPTHWISE_CONV_2D:
-                weight = weight.transpose(
-                    3, 0, 1, 2
-                )  # (1, height, width, channels) -> (channels, 1, height, width)
-            elif code == builtin.CONV_2D:
-                weight = weight.transpose(0, 3, 1, 2)  # (out, height, width, in) -> (out, in, height, width)
+                weight = weight.transpose(3, 1, 2, 0)  # there it is (1, height, width, out)
             yield weight, self.tensor(operator.Inputs(2))
 
     def _operators(self) -> Iterator[tuple[int, Any]]:
@@ -175,8 +171,11 @@ def hand_over(file: TfliteFile, network: torch.nn.Module) -> None:
     layers = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
     with torch.no_grad():
         for layer, (weight, bias) in zip(layers, file.layers(), strict=True):
-            # A 1 x 1 convolution is a dense layer here.
-            layer.weight.copy_(torch.from_numpy(weight.reshape(layer.weight.shape)))
+            if isinstance(layer, torch.nn.Conv2d):
+                weight = weight.transpose(0, 3, 1, 2)  # noqa: PLW2901 - (out, in, height, width), as torch has it
+            else:
+                weight = weight.reshape(layer.weight.shape)  # noqa: PLW2901 - some dense layers are convolutions there
+            layer.weight.copy_(torch.from_numpy(weight))
             assert layer.bias is not None  # noqa: S101 - every layer of the graph has one
             layer.bias.copy_(torch.from_numpy(bias))
 

@@ -51,17 +51,20 @@ class Bands(nn.Module):
         kernel = (
             torch.from_numpy(bands).double().flip(0) @ cosines.T * torch.from_numpy(window)
         )  # (96, frame)
-        # Sample 0 has weight 0 in a periodic Hann window; n and frame - n share one, and the middle stands alone.
-        self.register_buffer("kernel", kernel[:, 1 : self.middle + 1].float().contiguous())  # (96, half)
         self.register_buffer("kernel_sum", kernel.sum(dim=1, keepdim=True).float())  # (96, 1)
+        # Sample 0 has weight 0 in a periodic Hann window; n and frame - n share one; the middle is added to itself.
+        kernel[:, self.middle] /= 2
+        self.register_buffer("kernel", kernel[:, 1 : self.middle + 1].float().contiguous())  # (96, frame / 2)
 
     def forward(self, waveform: Tensor, scale: Tensor) -> Tensor:
         """(batch, 96, 511) of `waveform` (batch, samples) · `scale` (batch, 1, 1) - 1."""
         frames = waveform.unfold(1, self.frame, self.hop)  # (batch, 511, frame), no copy
-        folded = frames[:, :, 1 : self.middle + 1] + pad(frames[:, :, self.middle + 1 :].flip(2), (0, 1))
+        folded = frames[:, :, 1 : self.middle + 1] + frames[:, :, self.middle :].flip(
+            2
+        )  # (batch, 511, frame / 2)
         product = self.kernel @ folded.transpose(1, 2)  # (batch, 96, 511)
         # The scaling of the waveform is affine, so it may come after the product.
-        return torch.addcmul(-self.kernel_sum, product, scale).square().pow(self.power)
+        return product.mul_(scale).sub_(self.kernel_sum).abs_().pow_(2 * self.power)
 
 
 class FrontEnd(nn.Module):
@@ -101,13 +104,13 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, height, width, channels_in) to (batch, height / stride, width / stride, channels)."""
-        y = silu(self.expand(x))
-        y = silu(nhwc(self.depthwise(nchw(y))))
+        y = silu(self.expand(x), inplace=True)
+        y = silu(nhwc(self.depthwise(nchw(y))), inplace=True)
         if self.squeeze is not None and self.excite is not None:
             mean = y.mean(dim=(1, 2), keepdim=True)  # (batch, 1, 1, expanded)
-            y = y * torch.sigmoid(self.excite(silu(self.squeeze(mean))))
+            y.mul_(self.excite(silu(self.squeeze(mean))).sigmoid_())
         projected: Tensor = self.project(y)  # (batch, height, width, channels)
-        return x + projected if self.skips else projected
+        return projected.add_(x) if self.skips else projected
 
 
 class Body(nn.Module):
@@ -127,17 +130,19 @@ class Body(nn.Module):
                 blocks.append(Block(channels_in, channels, expanded, squeezed, 1 if number else 2))
                 channels_in = channels
         self.blocks = nn.Sequential(*blocks)
-        self.last = nn.Conv2d(channels_in, EMBEDDING_DIMS, 3)
+        self.last = nn.Linear(3 * 3 * channels_in, EMBEDDING_DIMS)
         self.register_buffer("scale", torch.from_numpy(scale))
         self.register_buffer("shift", torch.from_numpy(shift))
 
     def forward(self, x: Tensor) -> Tensor:
         """The stem pads unevenly, as TFLite's SAME does for an odd width."""
-        x = relu(self.stem(pad(nchw(x), (3, 4, 1, 1))))  # (batch, 24, 48, 256)
+        x = self.stem(pad(nchw(x), (3, 4, 1, 1))).relu_()  # (batch, 24, 48, 256)
         pooled = [nn.functional.max_pool2d(x, (1, 2)), nn.functional.avg_pool2d(x, (1, 2))]
         x = self.blocks(self.merge(nhwc(torch.cat(pooled, dim=1))))  # (batch, 3, 8, 192)
         x = relu(torch.addcmul(self.shift, x, self.scale))
-        return relu(self.last(nchw(x))).mean(dim=(2, 3))  # (batch, 1024)
+        # The last 3 x 3 convolution, unpadded, as one product: its weights are 7 MB, too many to reorder in each call.
+        patches = x.unfold(2, 3, 1).permute(0, 2, 1, 4, 3).flatten(2)  # (batch, 6, 3 * 3 * 192)
+        return relu(self.last(patches)).mean(dim=1)  # (batch, 1024)
 
 
 class BirdNet(nn.Module):
