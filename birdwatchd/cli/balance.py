@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from birdwatchd.domain import LedgerEntry
 
 By = Literal["hour", "day"]
+
+_SLACK_SECONDS = 0.5
+"""Less than this missing is a matter of rounding, not a hole."""
 
 
 @dataclass(slots=True)
@@ -41,7 +45,9 @@ class Balance:
     @property
     def heard(self) -> float | None:
         """The share of what was expected that was captured, 0 to 1; None when nothing was expected."""
-        return min(1.0, self.captured / self.expected) if self.expected > 0 else None
+        if self.expected <= 0:
+            return None
+        return self.captured / self.expected if self.expected - self.captured > _SLACK_SECONDS else 1.0
 
 
 Balances = dict[tuple[datetime, str], Balance]
@@ -54,6 +60,13 @@ def balance_of(entries: Iterable[LedgerEntry], by: By, zone: tzinfo | None) -> B
     for entry in entries:
         balances[beginning(entry.hour, by, zone), entry.source].add(entry)
     return dict(sorted(balances.items()))
+
+
+def show_share(balance: Balance) -> str:
+    """The share that was heard, rounded down: 100 % is said of nothing that has a hole."""
+    if balance.heard is None:
+        return "-"
+    return f"{math.floor(balance.heard * 1000) / 10:.1f} %" if balance.heard < 1 else "100 %"
 
 
 def beginning(hour: datetime, by: By, zone: tzinfo | None) -> datetime:

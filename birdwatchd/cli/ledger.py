@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from birdwatchd.cli.balance import balance_of, beginning, total
+from birdwatchd.cli.balance import balance_of, beginning, show_share, total
 from birdwatchd.cli.screen import open_screen, show_length
 from birdwatchd.cli.station import find_station, station_options
 from birdwatchd.cli.times import parse_moment, show_time
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 _HOUR = timedelta(hours=1)
 _SPANS = {"hour": timedelta(hours=24), "day": timedelta(days=30)}
 """What is shown when no time is asked for, up to the newest entry."""
-_SLACK_SECONDS = 0.5
-"""Less than this missing is a matter of rounding, not a hole."""
 _BAD_SHARE = 0.9
 
 
@@ -108,9 +105,10 @@ def _show_table(balances: Balances, by: By, zone: tzinfo | None) -> None:
     table.add_column("Lost or skipped", _causes(every))
     before: dict[str, datetime] = {}
     for (start, source), balance in balances.items():
-        if by == "hour" and start - before.get(source, start) > _HOUR:
-            hole = Text(f"not running until {_name(start, by, zone)}", "yellow")
-            table.add_row(_name(before[source] + _HOUR, by, zone), source, "", "", "", "", hole)
+        end = before.get(source, start) + _HOUR
+        if by == "hour" and start > end:
+            hole = Text(f"not running for {show_length((start - end).total_seconds())}", "yellow")
+            table.add_row(_name(end, by, zone), source, "", "", "", "", hole)
         before[source] = start
         table.add_row(
             _name(start, by, zone),
@@ -125,17 +123,11 @@ def _show_table(balances: Balances, by: By, zone: tzinfo | None) -> None:
 
 
 def _share(balance: Balance) -> Text:
-    """Rounded down: 100 % is said of nothing that has a hole."""
     from rich.text import Text
 
-    if balance.heard is None:
-        return Text("-", "dim")
-    missing = balance.expected - balance.captured
-    if missing <= _SLACK_SECONDS:
-        return Text("100 %", "green")
-    return Text(
-        f"{math.floor(balance.heard * 1000) / 10:.1f} %", "red" if balance.heard < _BAD_SHARE else "yellow"
-    )
+    share = balance.heard
+    style = "dim" if share is None else "green" if share == 1 else "yellow" if share > _BAD_SHARE else "red"
+    return Text(show_share(balance), style)
 
 
 def _causes(balance: Balance) -> Text:

@@ -24,6 +24,8 @@ class Station:
     database: Path
     zone: tzinfo | None
     """None is the machine's own zone."""
+    trace_days: float | None = None
+    """How long candidates are kept; None when no config says so."""
 
     def open(self) -> Database:
         """The database, for reading.
@@ -61,4 +63,4 @@ def find_station(config: Path | None, database: Path | None) -> Station:
     loaded = load(config or find_config()).config
     place = loaded.location
     zone = ZoneInfo(place.timezone) if place and place.timezone else None
-    return Station(database or loaded.store.database, zone)
+    return Station(database or loaded.store.database, zone, loaded.store.trace_days)

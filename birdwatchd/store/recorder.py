@@ -183,7 +183,7 @@ class Recorder:
         with self._database.transaction() as connection:
             detections.write(connection, chunk)
             if is_last:
-                traces.write(connection, self._traces)
+                traces.write(connection, self._traces, now)
                 # A little every time: no night with a long pause, and a card that wears evenly.
                 traces.prune(connection, now - timedelta(days=self._trace_days), at_most=_CHUNK)
                 ledger.add(connection, self._ledger)

@@ -52,9 +52,11 @@ _FIRST = (
     "CREATE INDEX detections_by_species ON detections (scientific_name, start_utc)",
     "CREATE INDEX detections_by_source ON detections (source, start_utc)",
     "CREATE INDEX detections_going_on ON detections (state) WHERE state = 'started'",
-    # The key is the order in which `why` and the pruning read it: no second index, no second write.
+    # Rows are in the order of their writing, so that the pruning takes them from the front: by when they were written,
+    # since a recording that is heard today may be years old.
     """
     CREATE TABLE traces (
+        written_utc TEXT NOT NULL,
         start_utc TEXT NOT NULL,
         source TEXT NOT NULL,
         scientific_name TEXT NOT NULL,
@@ -67,8 +69,8 @@ _FIRST = (
         threshold REAL NOT NULL,
         gate TEXT NOT NULL,
         reason TEXT NOT NULL,
-        PRIMARY KEY (start_utc, source, scientific_name)
-    ) STRICT, WITHOUT ROWID
+        UNIQUE (start_utc, source, scientific_name)
+    ) STRICT
     """,
     """
     CREATE TABLE ledger (

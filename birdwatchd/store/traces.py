@@ -35,25 +35,26 @@ def to_row(candidate: Candidate) -> Row:
     )
 
 
-def write(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def write(connection: sqlite3.Connection, rows: Iterable[Row], now: datetime) -> None:
     """Write traces; of two with the same source, start and species the later one stays. Inside a transaction."""
+    written = to_text(now)
     connection.executemany(
-        "INSERT OR REPLACE INTO traces (start_utc, source, scientific_name, common_name, species_code, label_index,"
-        " site, start_sample, score, threshold, gate, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
+        "INSERT OR REPLACE INTO traces (written_utc, start_utc, source, scientific_name, common_name, species_code,"
+        " label_index, site, start_sample, score, threshold, gate, reason)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ((written, *row) for row in rows),
     )
 
 
 def prune(connection: sqlite3.Connection, before: datetime, *, at_most: int) -> int:
-    """Delete the oldest traces from before that time, `at_most` so many. Inside a transaction.
+    """Delete traces that were written before that time, `at_most` so many of the first. Inside a transaction.
 
     Returns:
         How many were deleted.
     """
     return connection.execute(
-        "DELETE FROM traces WHERE (start_utc, source, scientific_name) IN"
-        " (SELECT start_utc, source, scientific_name FROM traces WHERE start_utc < ? ORDER BY start_utc LIMIT ?)",
-        (to_text(before), at_most),
+        "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY rowid LIMIT ?) AND written_utc < ?",
+        (at_most, to_text(before)),
     ).rowcount
 
 
