@@ -38,6 +38,7 @@ class Screen:
         zone = config.location.timezone if config.location else None
         self._zone = ZoneInfo(zone) if zone else None
         self._console = Console()
+        self._database = config.store.database
         self._several = len(config.sources) > 1
         self._sources: Sequence[Source] = ()
         self._count = 0
@@ -56,8 +57,15 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._live is None:
+            return
+        self._live.stop()
+        if self._sources:
+            self._console.print(
+                f"{self._heard()}. They are in [cyan]{self._database}[/]: see `birdwatchd detections`.",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def listening(self, sources: Sequence[Source]) -> None:
         """Everything runs."""
@@ -89,7 +97,7 @@ class Screen:
             (detection.label.common_name, "bold"),
             (f"  {detection.label.scientific_name}", "italic dim"),
             (f"  {detection.source}" if self._several else "", "cyan"),
-            ("  first of this run" if is_new else "", "yellow"),
+            ("  new" if is_new else "", "yellow"),
         )
         self._console.print(line)
 
@@ -104,10 +112,13 @@ class Screen:
             else:
                 dbfs = level_dbfs(source)
                 parts.append((f"{meter(dbfs)} {dbfs:4.0f} dBFS  ", "green"))
-        noun = "detection" if self._count == 1 else "detections"
-        parts.append((f"{self._count} {noun}, {len(self._species)} species", ""))
+        parts.append((self._heard(), ""))
         parts.append(("   Ctrl-C ends it", "dim"))
         return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+
+    def _heard(self) -> str:
+        noun = "detection" if self._count == 1 else "detections"
+        return f"{self._count} {noun}, {len(self._species)} species"
 
 
 def score_bar(score: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
 
     from birdwatchd.config.schema import Log
 
@@ -44,13 +44,19 @@ def set_up(log: Log) -> None:
         else structlog.processors.TimeStamper("iso"),
     ]
     if not text:
-        processors.append(structlog.processors.format_exc_info)
+        processors += [structlog.processors.format_exc_info, _event_first]
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
         logger_factory=_factory,
         cache_logger_on_first_use=True,
     )
+
+
+def _event_first(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """When, how bad and what, before the fields: a person reads JSON too, at times."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
 
 
 def _factory(*_: Any) -> structlog.WriteLogger:

@@ -1,0 +1,221 @@
+"""The loop, on real threads and rings, with a classifier that says what it is told to."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from birdwatchd.audio.clock import FileClock
+from birdwatchd.audio.ring import Ring
+from birdwatchd.audio.windows import Plan
+from birdwatchd.config.schema import Deciding
+from birdwatchd.detection.decider import Decider, Rules
+from birdwatchd.detection.detector import Naming
+from birdwatchd.detection.species_range import Nowhere
+from birdwatchd.domain import Candidate, Detection, Label, LedgerEntry
+from birdwatchd.pipeline import Listeners, Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+RATE = 1000
+START = datetime(2026, 5, 1, 4, 30, tzinfo=UTC)
+PLAN = Plan(window_seconds=6.0, hop_seconds=1.5, sample_rate=RATE, input_samples=3 * RATE)
+LABELS = (Label(0, "Parus major", "Great Tit"), Label(1, "Human vocal", "Human vocal"))
+
+
+class Loudness:
+    """A stand-in for a model: the score of the first label is the segment's largest sample."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def classify(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.batches.append(len(segments))
+        loudest = segments.max(axis=1)
+        return np.stack([loudest, np.zeros_like(loudest) + 0.001], axis=1)
+
+
+class Notebook:
+    """A recorder that remembers."""
+
+    def __init__(self) -> None:
+        self.detections: list[Detection] = []
+        self.candidates: list[Candidate] = []
+        self.seconds: dict[tuple[str, str, str], float] = defaultdict(float)
+
+    def record(self, detection: Detection) -> None:
+        self.detections.append(detection)
+
+    def trace(self, candidates: Sequence[Candidate]) -> None:
+        self.candidates += candidates
+
+    def account(self, entries: Sequence[LedgerEntry]) -> None:
+        for entry in entries:
+            self.seconds[entry.source, entry.kind, entry.cause] += entry.seconds
+
+
+class Tape:
+    """A source that a test writes by hand."""
+
+    def __init__(self, name: str = "garden", capacity_seconds: int = 600) -> None:
+        self.name = name
+        self.site = "home"
+        self.ring = Ring(capacity_seconds * RATE, RATE)
+        clock = FileClock(RATE)
+        clock.anchor(0, START)
+        self.clock = clock
+        self.finished = False
+        self.fault = ""
+
+    def start(self) -> None:
+        """It is its test that writes."""
+
+    def stop(self) -> None:
+        self.finished = True
+
+    def play(self, seconds: float, level: float) -> None:
+        self.ring.write(np.tile([level, -level], round(seconds * RATE / 2)).astype(np.float32))
+
+
+def pipeline_for(*tapes: Tape, batch_limit: int = 8) -> tuple[Pipeline, Notebook, Loudness]:
+    notebook, classifier = Notebook(), Loudness()
+    pipeline = Pipeline(classifier, notebook, PLAN, labels=len(LABELS), batch_limit=batch_limit)
+    rules = Rules(Deciding(), LABELS)
+    for tape in tapes:
+        pipeline.add(tape, Decider(rules, Nowhere(), Naming("run", tape.name, tape.site, "m")))
+    return pipeline, notebook, classifier
+
+
+def test_a_call_in_a_recording_is_recorded_when_it_starts_and_when_it_ends() -> None:
+    tape = Tape()
+    tape.play(15, 0.05)
+    tape.play(4.5, 0.9)
+    tape.play(15, 0.05)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape)
+    pipeline.run()
+    started, ended = notebook.detections
+    assert (started.state, ended.state) == ("started", "ended")
+    # The segments that hold any of the loud sound: from 13.5 s (its end is loud) to 19.5 s.
+    assert (ended.start_sample, ended.end_sample) == (13_500, 21_000)
+    assert ended.site == "home"
+
+
+def test_every_second_is_accounted_for() -> None:
+    tape = Tape()
+    tape.play(10, 0.05)
+    tape.ring.mark_gap(5.0, "lost")
+    tape.play(7, 0.05)
+    tape.play(12, 0.0)
+    tape.ring.mark_gap(0.0, "lost")
+    tape.play(1, 0.05)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape)
+    pipeline.run()
+    seconds = {key[1:]: value for key, value in notebook.seconds.items()}
+    assert seconds[("expected", "")] == pytest.approx(35)
+    assert seconds[("captured", "")] == pytest.approx(30)
+    assert seconds[("lost", "lost")] == pytest.approx(5)
+    analysed = seconds.pop(("analysed", ""))
+    skipped = {cause: value for (kind, cause), value in seconds.items() if kind == "skipped"}
+    assert set(skipped) == {"silence", "remainder"}
+    assert analysed + sum(skipped.values()) == pytest.approx(30)
+
+
+def test_each_segment_is_computed_once() -> None:
+    tape = Tape()
+    tape.play(60, 0.05)
+    tape.finished = True
+    pipeline, _, classifier = pipeline_for(tape)
+    pipeline.run()
+    # Starts at 0, 1.5, … 58.5: the last has half of its sound.
+    assert sum(classifier.batches) == 40
+
+
+def test_silence_is_not_classified() -> None:
+    tape = Tape()
+    tape.play(30, 0.0)
+    tape.finished = True
+    pipeline, notebook, classifier = pipeline_for(tape)
+    pipeline.run()
+    assert classifier.batches == []
+    assert notebook.detections == []
+    assert notebook.seconds["garden", "skipped", "silence"] == pytest.approx(30)
+
+
+def test_sources_share_batches_and_none_starves() -> None:
+    tapes = [Tape(name) for name in "abc"]
+    for tape in tapes:
+        tape.play(30, 0.8)
+        tape.finished = True
+    pipeline, notebook, classifier = pipeline_for(*tapes, batch_limit=6)
+    pipeline.run()
+    assert max(classifier.batches) == 6
+    assert len(classifier.batches) == -(-60 // 6)
+    for tape in tapes:
+        ended = [d for d in notebook.detections if d.source == tape.name and d.state == "ended"]
+        assert [(d.start_sample, d.end_sample) for d in ended] == [(0, 30_000)]
+
+
+def test_what_is_stopped_leaves_a_trace_with_its_gate() -> None:
+    tape = Tape()
+    tape.play(9, 0.4)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape)
+    pipeline.run()
+    assert notebook.detections == []
+    assert {(c.gate, c.label.common_name, c.site) for c in notebook.candidates} == {
+        ("threshold", "Great Tit", "home")
+    }
+    assert notebook.candidates[0].score == pytest.approx(0.4)
+
+
+def test_a_classifier_that_is_too_slow_skips_the_oldest_and_says_so() -> None:
+    tape = Tape(capacity_seconds=20)
+    for _ in range(4):
+        tape.play(15, 0.05)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape)
+    pipeline.run()
+    # 60 s went into a ring of 20: 40 s are overwritten, and one more is left as a start.
+    assert notebook.seconds["garden", "skipped", "too slow"] == pytest.approx(42, abs=1.5)
+    assert notebook.seconds["garden", "captured", ""] == pytest.approx(60)
+
+
+def test_stop_finishes_what_was_heard_and_ends_what_goes_on() -> None:
+    tape = Tape()
+    pipeline, notebook, _ = pipeline_for(tape)
+    thread = threading.Thread(target=pipeline.run)
+    thread.start()
+    tape.play(20, 0.9)
+    pipeline.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [d.state for d in notebook.detections] == ["started", "ended"]
+    assert notebook.detections[-1].end_sample == 20_000
+
+
+def test_listeners_hear_of_a_detection_after_it_was_recorded() -> None:
+    tape = Tape()
+    tape.play(9, 0.9)
+    tape.finished = True
+    notebook = Notebook()
+    order: list[tuple[str, int]] = []
+    pipeline = Pipeline(
+        Loudness(),
+        notebook,
+        PLAN,
+        labels=len(LABELS),
+        listeners=Listeners(detection=lambda d: order.append((d.state, len(notebook.detections)))),
+    )
+    pipeline.add(tape, Decider(Rules(Deciding(), LABELS), Nowhere(), Naming("run", "garden", "", "m")))
+    pipeline.run()
+    assert order == [("started", 1), ("ended", 2)]
