@@ -122,7 +122,11 @@ class PortAudio:
                     finished_callback=tap.finish,
                 )
                 self._taps.add(tap)
-                tap.stream.start()
+                try:
+                    tap.stream.start()
+                except sd.PortAudioError:
+                    self._shut(sd, tap)
+                    raise
             if tap.closed:  # nobody waited for it
                 self._shut(sd, tap)
 

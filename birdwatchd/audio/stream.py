@@ -1,0 +1,189 @@
+"""Anything that ffmpeg can open, as a source: cameras, radio, microphones elsewhere."""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from birdwatchd.audio.clock import SampleClock
+from birdwatchd.audio.ffmpeg import Ffmpeg, command, redacted
+from birdwatchd.audio.intake import Intake
+from birdwatchd.audio.ring import Ring
+from birdwatchd.errors import StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from birdwatchd.config.schema import StreamSource
+
+logger = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.1
+SAMPLE_BYTES = 2
+GATHER_SECONDS = 0.5
+"""Servers begin with a burst of what was said before; it is collected, so that its first sample is not dated now."""
+AHEAD_SECONDS = 10.0
+"""So much may come faster than it sounds. A file behind an address would else overrun the ring in a moment."""
+FASTEST = 1.001
+"""A remote clock may be a little fast for ever; nothing that is live is faster than this."""
+GOOD_SECONDS = 60.0
+"""After so much sound the pauses between attempts start over."""
+
+
+class Stream:
+    """Listens through a child ffmpeg, and starts a new one whenever that ends or falls silent."""
+
+    ring: Ring
+    clock: SampleClock
+
+    def __init__(
+        self,
+        config: StreamSource,
+        *,
+        ring_seconds: float,
+        wake: Callable[[], None],
+        shortest_pause_seconds: float = 1.0,
+        longest_pause_seconds: float = 60.0,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            config: which address, and how.
+            ring_seconds: how much sound is kept.
+            wake: called after samples arrived.
+            shortest_pause_seconds: before the second attempt; the pauses double, and vary at random.
+            longest_pause_seconds: between attempts.
+        """
+        self.name = config.name
+        self.site = config.site
+        self._config = config
+        self._ring_seconds = ring_seconds
+        self._wake = wake
+        self._shortest_pause = shortest_pause_seconds
+        self._longest_pause = longest_pause_seconds
+        self._fault = "not connected yet"
+        self._attempts = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name=f"source {self.name}", daemon=True)
+
+    @property
+    def finished(self) -> bool:
+        """Never: a stream that is away comes back."""
+        return False
+
+    @property
+    def fault(self) -> str:
+        """What is wrong just now, without passwords; empty when samples arrive."""
+        return self._fault
+
+    def start(self) -> None:
+        """Begin to listen. A server that is away is no error.
+
+        Raises:
+            StreamError: there is no ffmpeg.
+        """
+        if shutil.which("ffmpeg") is None:
+            raise StreamError(
+                f"source {self.name}: ffmpeg is missing, which opens streams: `sudo apt-get install ffmpeg`"
+            )
+        rate = self._config.sample_rate
+        self.ring = Ring(math.ceil(self._ring_seconds * rate), rate)
+        # Networks deliver unevenly, and late is not lost.
+        self.clock = SampleClock(rate, tolerance_seconds=2.0, settle_seconds=10.0)
+        self._intake = Intake(self.ring, self.clock, self._wake)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the child and the thread, within a few seconds."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(10)
+
+    def _supervise(self) -> None:
+        try:
+            self._keep_listening()
+        except Exception:
+            self._fault = "its reader failed, see the log"
+            logger.exception("stream reader failed", source=self.name)
+
+    def _keep_listening(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with Ffmpeg(command(self._config)) as child:
+                    cause = self._hear(child)
+                    complaint = "; ".join(list(child.complaints)[-2:])
+            except (OSError, subprocess.SubprocessError) as error:
+                cause, complaint = "stream gone", f"ffmpeg does not run: {error}"
+            if self._stopping.is_set():
+                return
+            self._attempts += 1
+            self._intake.interrupt(cause)
+            pause = self._pause_seconds()
+            fault = redacted(f"{cause}: {complaint}" if complaint else cause, self._config.url)
+            if fault != self._fault:
+                logger.warning(
+                    "stream away", source=self.name, reason=fault, next_attempt_seconds=round(pause, 1)
+                )
+            self._fault = fault
+            self._stopping.wait(pause)
+
+    def _hear(self, child: Ffmpeg) -> str:
+        """Write what the child says into the ring, until it ends, falls silent, or `stop` is called.
+
+        Returns:
+            The cause of the gap that follows.
+        """
+        rate = self.ring.sample_rate
+        # The ring holds a burst twice over, so that its reader has time for it.
+        most_seconds = min(AHEAD_SECONDS, self._ring_seconds / 2)
+        most = round(most_seconds * rate)
+        allowance = most_seconds  # of sound that may still come faster than it sounds
+        pending = b""
+        opened = heard = time.monotonic()
+        began = 0.0
+        written = 0
+        piece: bytes | None = None
+        while piece != b"" and not self._stopping.is_set():
+            piece = child.read(POLL_SECONDS)
+            now = time.monotonic()
+            if piece is None and now - heard > self._config.stall_seconds:
+                return "stalled"
+            if piece:
+                began = began or now
+                allowance = min(most_seconds, allowance + (now - heard) * FASTEST)
+                heard = now
+                pending += piece
+            count = min(len(pending) // SAMPLE_BYTES, most)
+            gathering = written == 0 and count < most and now - began < GATHER_SECONDS and piece != b""
+            if count == 0 or gathering:
+                continue
+            samples = np.frombuffer(pending, "<i2", count).astype(np.float32)
+            samples /= 32768
+            pending = pending[count * SAMPLE_BYTES :]
+            self._intake.take(samples)
+            self._intake.follow()
+            if written == 0:
+                logger.info(
+                    "stream open", source=self.name, address=redacted(self._config.url, self._config.url)
+                )
+            elif now - opened > GOOD_SECONDS:
+                self._attempts = 0
+            self._fault = ""
+            written += count
+            allowance -= count / rate
+            if allowance < 0:
+                self._stopping.wait(-allowance)
+        return "stream gone"
+
+    def _pause_seconds(self) -> float:
+        """Doubling, and at random, so that a hundred stations do not fall upon a server at once."""
+        longest: float = min(self._longest_pause, self._shortest_pause * 2 ** min(self._attempts - 1, 20))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
