@@ -129,7 +129,7 @@ def _read_otherwise(kind: Kind, part: Part) -> str:
     if part.children is not None or value is None:
         return ""
     if isinstance(value, str):
-        return f"; write [{text}]" if kind.takes_list else ""
+        return f"; write [{text}]" if kind.item is not None else ""
     if isinstance(value, bool):
         read_as = str(value).lower()
     elif isinstance(value, dt.date):

@@ -96,12 +96,12 @@ def _off(value: Any) -> Any:
 
 T = TypeVar("T")
 
-Int = Annotated[int, BeforeValidator(_number)]
-Float = Annotated[float, BeforeValidator(_number)]
-Score = Annotated[Float, Field(ge=0, le=1)]
-Threshold = Annotated[Float, Field(gt=0, le=1)]
+Numeric = BeforeValidator(_number)
+"""Stands behind the limits of a number."""
+Score = Annotated[float, Field(ge=0, le=1), Numeric]
+Threshold = Annotated[float, Field(gt=0, le=1), Numeric]
 """A score from which on something happens: at 0 it would happen always."""
-Seconds = Annotated[Float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0), Numeric]
 SomeText = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[
     str,

@@ -12,7 +12,6 @@ import platformdirs
 from pydantic import ValidationError
 
 from birdwatchd.config import rules
-from birdwatchd.config.complaint import complaints
 from birdwatchd.config.document import Document, read_document
 from birdwatchd.config.mistake import KeyPath, Mistake, config_error
 from birdwatchd.config.schema import Config
@@ -104,6 +103,8 @@ def _validate(tree: Any, path: Path, document: Document) -> tuple[Config | None,
     try:
         return Config.model_validate(tree, context={"folder": path.absolute().parent}), {}
     except ValidationError as error:
+        from birdwatchd.config.complaint import complaints
+
         return None, complaints(error, document)
 
 

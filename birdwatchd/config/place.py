@@ -108,9 +108,9 @@ class Kind:
         return bool(self.choices) or any(member.annotation in (str, Path) for member in self.members)
 
     @property
-    def takes_list(self) -> bool:
-        """Whether a list stands here."""
-        return get_origin(self.annotation) is tuple
+    def item(self) -> Kind | None:
+        """What each item of the list is, where it is a list."""
+        return Kind.of(get_args(self.annotation)[0]) if get_origin(self.annotation) is tuple else None
 
     @property
     def takes_number(self) -> bool:
@@ -141,8 +141,8 @@ def place(location: Sequence[str | int]) -> Place:
             kind = Kind.of_field(model.model_fields[str(step)])
         elif kind.discriminator is not None:
             kind = Kind(kind.models[str(step)])
-        elif get_origin(kind.annotation) is tuple and isinstance(step, int):
-            path, kind = (*path, step), Kind.of(get_args(kind.annotation)[0])
+        elif kind.item is not None and isinstance(step, int):
+            path, kind = (*path, step), kind.item
         elif get_origin(kind.annotation) is dict:
             path, kind = (*path, step), Kind.of(get_args(kind.annotation)[1])
         else:
@@ -178,8 +178,8 @@ def _words(kind: Kind) -> str:
         return f"{number}{' of' if kind.bounds[:1].isdigit() else ''} {kind.bounds}".strip()
     if annotation in simple:
         return simple[annotation]
-    if origin is tuple:
-        return f"a list, each item {Kind.of(get_args(annotation)[0]).words}"
+    if kind.item is not None:
+        return f"a list, each item {kind.item.words}"
     if origin is dict:
         return f"a mapping of names, each to {Kind.of(get_args(annotation)[1]).words}"
     return "settings"

@@ -38,7 +38,7 @@ def same_names(sources: Any) -> Iterator[Objection]:
 
 def within(config: Config, wrote: Callable[[KeyPath], bool]) -> Iterator[Objection]:
     """What is wrong whatever the model."""
-    window, hop, deciding = config.window_seconds, config.hop_seconds, config.deciding
+    window, hop = config.window_seconds, config.hop_seconds
     if hop > window:
         name = "hop_seconds" if wrote(("hop_seconds",)) else "window_seconds"
         yield Objection(
@@ -48,11 +48,6 @@ def within(config: Config, wrote: Callable[[KeyPath], bool]) -> Iterator[Objecti
         )
     if config.model.precision == "half" and config.model.device == "cpu":
         yield Objection(("model", "precision"), "half is for CUDA, and model.device is cpu; write full")
-    excluded = {pattern.casefold() for pattern in deciding.exclude}
-    for index, pattern in enumerate(deciding.include):
-        if pattern.casefold() in excluded:
-            sentence = "stands in exclude too, and would never be reported; keep one of the two"
-            yield Objection(("deciding", "include", index), sentence)
 
 
 def against_model(
@@ -83,35 +78,43 @@ def against_model(
                 f"{min_hits} can never be reached, as a window of {window:g} s holds {segments} segment"
                 f"{'s' * (segments > 1)} of {segment_seconds:g} s (one every {hop:g} s); write at most {segments}",
             )
-    yield from _unknown_species(config, wrote, labels)
+    yield from _species(config, wrote, labels)
 
 
-def _unknown_species(
+def _species(
     config: Config, wrote: Callable[[KeyPath], bool], labels: Sequence[Label]
 ) -> Iterator[Objection]:
+    """Names that the model does not know, and wishes that other wishes undo."""
     deciding = config.deciding
+    excluded = _named(deciding.exclude, labels)
+    wanted = (
+        _named(deciding.only, labels) if deciding.only else {label.index for label in labels}
+    ) - excluded
+    lists = {"only": deciding.only, "include": deciding.include, "exclude": deciding.exclude}
     patterns: list[tuple[KeyPath, str]] = [
         *((("deciding", "thresholds", name), name) for name in deciding.thresholds),
-        *((("deciding", "include", index), name) for index, name in enumerate(deciding.include)),
-        *((("deciding", "exclude", index), name) for index, name in enumerate(deciding.exclude)),
+        *(
+            (("deciding", key, index), name)
+            for key, names in lists.items()
+            for index, name in enumerate(names)
+        ),
     ]
     if wrote(("deciding", "voice", "labels")):
         voices = deciding.voice.labels
         patterns += [(("deciding", "voice", "labels", index), name) for index, name in enumerate(voices)]
-    unknown = [
-        (path, pattern) for path, pattern in patterns if not any(matches(pattern, label) for label in labels)
-    ]
-    for path, pattern in unknown:
-        yield Objection(path, f"the model knows no such species{_meant(pattern, labels)}")
-    if not unknown and labels and not any(_may_be_reported(label, config) for label in labels):
-        path = ("deciding", "exclude") if deciding.exclude else ("deciding", "include")
-        yield Objection(path, "leaves no species of the model to be reported")
+    for path, pattern in patterns:
+        named = _named([pattern], labels)
+        if not named:
+            yield Objection(path, f"the model knows no such species{_meant(pattern, labels)}")
+        elif path[1] in ("only", "include") and not named & wanted:
+            undone = "deciding.exclude names it" if named & excluded else "deciding.only does not"
+            yield Objection(path, f"can never be reported, as {undone}")
+    if not wanted and not deciding.only:
+        yield Objection(("deciding", "exclude"), "leaves no species of the model to be reported")
 
 
-def _may_be_reported(label: Label, config: Config) -> bool:
-    deciding = config.deciding
-    included = not deciding.include or any(matches(pattern, label) for pattern in deciding.include)
-    return included and not any(matches(pattern, label) for pattern in deciding.exclude)
+def _named(patterns: Sequence[str], labels: Sequence[Label]) -> set[int]:
+    return {label.index for pattern in patterns for label in labels if matches(pattern, label)}
 
 
 def _meant(pattern: str, labels: Sequence[Label]) -> str:
@@ -120,4 +123,4 @@ def _meant(pattern: str, labels: Sequence[Label]) -> str:
     if "*" in pattern:
         return ""
     close = near(pattern, [name for label in labels for name in (label.scientific_name, label.common_name)])
-    return f"; did you mean {close}?" if close else " (birdwatchd model info lists them)"
+    return f"; did you mean {close}?" if close else " (`birdwatchd model info --labels` lists them)"

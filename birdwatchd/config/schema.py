@@ -1,6 +1,7 @@
 """Every setting there is, declared once. The rest of the house uses these frozen models as they are.
 
-The docstring under a field is its description in the JSON schema and in the documentation. What a kind of setting
+The docstring under a field is its description in the JSON schema and in the documentation (`reference.py` reads them:
+pydantic could, but would take a third of the time that `birdwatchd check` has). What a kind of setting
 takes is in `kinds.py`.
 """
 
@@ -14,11 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from birdwatchd.config.kinds import (
     BundleName,
     FilePath,
-    Float,
-    Int,
     Language,
     Moment,
     Name,
+    Numeric,
     OffOr,
     Option,
     Score,
@@ -43,7 +43,6 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         validate_default=False,
         allow_inf_nan=False,
     )
@@ -62,9 +61,9 @@ class Strict(BaseModel):
 class Location(Strict):
     """Where the station stands. It switches the species range on."""
 
-    latitude: Annotated[Float, Field(ge=-90, le=90)]
+    latitude: Annotated[float, Field(ge=-90, le=90), Numeric]
     """Degrees north."""
-    longitude: Annotated[Float, Field(ge=-180, le=180)]
+    longitude: Annotated[float, Field(ge=-180, le=180), Numeric]
     """Degrees east."""
     timezone: TimeZone | None = None
     """IANA name, such as Europe/Berlin; the machine's own zone when left out."""
@@ -79,9 +78,9 @@ class Model(Strict):
     """`auto` takes CUDA when there is one."""
     precision: Literal["full", "half"] = "full"
     """`half` is for CUDA, and refused when a probe score moves by more than 0.02."""
-    inference_threads: Annotated[Int, Field(ge=1, le=64)] | None = None
+    inference_threads: Annotated[int, Field(ge=1, le=64), Numeric] | None = None
     """One torch thread each; the number of cores, at most 4, when left out."""
-    batch_size: Annotated[Int, Field(ge=1, le=256)] = 2
+    batch_size: Annotated[int, Field(ge=1, le=256), Numeric] = 2
     """Segments per call of the model. More is a little faster and takes more memory (about 20 MB each)."""
 
 
@@ -98,11 +97,12 @@ class MicrophoneSource(SourceBase):
     """A sound card's input."""
 
     kind: Literal["microphone"]
-    device: Annotated[Int, Field(ge=0)] | SomeText | None = None
+    """Says that it is one."""
+    device: Annotated[int, Field(ge=0), Numeric] | SomeText | None = None
     """Index, part of the name, or USB id (`usb:046d:0825`); the system's default when left out."""
-    sample_rate: Annotated[Int, Field(ge=8000, le=384000)] | None = None
+    sample_rate: Annotated[int, Field(ge=8000, le=384000), Numeric] | None = None
     """Hz; the model's rate where the card can do it, else the next rate above, when left out."""
-    channel: Annotated[Int, Field(ge=1, le=64)] | Literal["mix"] = 1
+    channel: Annotated[int, Field(ge=1, le=64), Numeric] | Literal["mix"] = 1
     """Which channel to listen to, counted from 1, or `mix` for their mean."""
 
 
@@ -110,11 +110,12 @@ class RecordingSource(SourceBase):
     """A file, or a folder of files in the order of their names."""
 
     kind: Literal["recording"]
+    """Says that it is one."""
     path: FilePath
     """The file or folder."""
     speed: Literal["real_time", "fast"] = "real_time"
     """As if a microphone heard it now, or as fast as the pipeline goes."""
-    channel: Annotated[Int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    channel: Annotated[int, Field(ge=1, le=64), Numeric] | Literal["mix"] = "mix"
     """Which channel to listen to, counted from 1, or `mix` for their mean."""
     start: Literal["auto", "now"] | Moment = "auto"
     """When its first sample was recorded: from the file's name or comments, else now; `now`; or a time with zone."""
@@ -124,15 +125,16 @@ class StreamSource(SourceBase):
     """Anything that ffmpeg can open: RTSP, HTTP, and the like."""
 
     kind: Literal["stream"]
+    """Says that it is one."""
     url: SomeText
     """The address; `${NAME}` is replaced from the environment, so that passwords need not stand here."""
-    sample_rate: Annotated[Int, Field(ge=8000, le=384000)] = 48000
+    sample_rate: Annotated[int, Field(ge=8000, le=384000), Numeric] = 48000
     """Hz that ffmpeg is asked to deliver."""
-    channel: Annotated[Int, Field(ge=1, le=64)] | Literal["mix"] = "mix"
+    channel: Annotated[int, Field(ge=1, le=64), Numeric] | Literal["mix"] = "mix"
     """Which channel to listen to, counted from 1, or `mix` for their mean."""
     ffmpeg_options: tuple[Option, ...] = ()
     """Options that go before `-i`, such as `-rtsp_transport udp`, one word each."""
-    stall_seconds: Annotated[Float, Field(ge=1, le=600)] = 10.0
+    stall_seconds: Annotated[float, Field(ge=1, le=600), Numeric] = 10.0
     """So long without a sample, and ffmpeg is ended and started again."""
 
 
@@ -142,7 +144,7 @@ Source = Annotated[MicrophoneSource | RecordingSource | StreamSource, Field(disc
 class Level(Strict):
     """The gate against silence and dead microphones."""
 
-    minimum_dbfs: Annotated[Float, Field(ge=-200, le=-6)] = -100.0
+    minimum_dbfs: Annotated[float, Field(ge=-200, le=-6), Numeric] = -100.0
     """Segments below this level (root mean square, dBFS) are reported as silence, not classified."""
 
 
@@ -175,9 +177,9 @@ class Deciding(Strict):
     """The same for single species, by scientific or common name."""
     use_card_thresholds: bool = True
     """Take the threshold that the model's card gives for a label, where it has one and `thresholds` does not."""
-    min_hits: Annotated[Int, Field(ge=1)] = 2
+    min_hits: Annotated[int, Field(ge=1), Numeric] = 2
     """Segments of a window that must reach the threshold by themselves."""
-    only: tuple[str, ...] = ()
+    only: tuple[SomeText, ...] = ()
     """Nothing but these; scientific or common names, `*` stands for anything. All of them when empty."""
     include: tuple[SomeText, ...] = ()
     """These too, whatever the species range says, and also labels that are no species, such as `Power tools`."""
@@ -185,11 +187,11 @@ class Deciding(Strict):
     """Never these."""
     hysteresis: Score = 0.1
     """A detection goes on while its pooled score stays above the threshold minus this."""
-    hold_seconds: Annotated[Float, Field(ge=0)] = 3.0
+    hold_seconds: Annotated[float, Field(ge=0), Numeric] = 3.0
     """A detection ends when no window has held it up for this long."""
     max_detection_seconds: Seconds = 30.0
     """A longer one is closed, and a new one begins."""
-    refractory_seconds: Annotated[Float, Field(ge=0)] = 0.0
+    refractory_seconds: Annotated[float, Field(ge=0), Numeric] = 0.0
     """Silence enforced per species and source after a detection has ended."""
     level: Level = Level()
     """Silence and dead microphones."""
@@ -207,7 +209,7 @@ class Store(Strict):
         json_schema_extra={"default": "~/.local/share/birdwatchd/birdwatchd.sqlite"},
     )
     """The SQLite file."""
-    trace_days: Annotated[Float, Field(ge=0)] = 7.0
+    trace_days: Annotated[float, Field(ge=0), Numeric] = 7.0
     """How long `birdwatchd why` can answer: candidates that were stopped are kept so many days."""
 
 
@@ -229,9 +231,9 @@ class Config(Strict):
     """Where it stands; without it the species range is off."""
     language: Language = "en"
     """Language of the common names, such as `de`."""
-    window_seconds: Annotated[Float, Field(gt=0, le=60)] = 6.0
+    window_seconds: Annotated[float, Field(gt=0, le=60), Numeric] = 6.0
     """Length of what is decided on."""
-    hop_seconds: Annotated[Float, Field(ge=0.1, le=60)] = 1.5
+    hop_seconds: Annotated[float, Field(ge=0.1, le=60), Numeric] = 1.5
     """From the start of one window to the start of the next; also the grid of the model's segments."""
     model: Model = Model()
     """Which model listens."""

@@ -16,13 +16,13 @@ def matches(pattern: str, label: Label) -> bool:
     species lists that are passed around for BirdNET. Case does not count, `*` stands for any characters or none.
     """
     pieces = _plain(pattern).split("*")
-    names = (label.scientific_name, label.common_name, f"{label.scientific_name}_{label.common_name}")
-    return any(_fits(pieces, _plain(name)) for name in names)
+    scientific, common = _plain(label.scientific_name), _plain(label.common_name)
+    return _fits(pieces, scientific) or _fits(pieces, common) or _fits(pieces, f"{scientific}_{common}")
 
 
 def _plain(name: str) -> str:
     # Editors differ in how they write an umlaut: as one character or as two.
-    return unicodedata.normalize("NFC", name).casefold().strip()
+    return name.lower().strip() if name.isascii() else unicodedata.normalize("NFC", name).casefold().strip()
 
 
 def _fits(pieces: list[str], name: str) -> bool:

@@ -1,0 +1,155 @@
+"""`birdwatchd check`: is the config right, and what would `run` do with it?"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from birdwatchd.config.load import Loaded
+    from birdwatchd.config.schema import Source
+    from birdwatchd.model.bundle import Card
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    help="The config file; ./config.yaml, then the user's, then /etc/birdwatchd/config.yaml when left out.",
+)
+@click.option(
+    "--schema", "shows", flag_value="schema", help="Print the JSON schema of the config, for editors."
+)
+@click.option("--reference", "shows", flag_value="reference", help="Print every setting, in Markdown.")
+def check(path: Path | None, shows: str | None) -> None:
+    """Check the config, and say what it asks for.
+
+    Every mistake is told with its line and what to do; the exit status is 2 then. Nothing is started or written.
+
+    \b
+    Examples:
+      birdwatchd check                    the config that `birdwatchd run` would take
+      birdwatchd check -c garden.yaml     this one
+      birdwatchd check --schema > birdwatchd.schema.json
+    """
+    if shows is not None:
+        from birdwatchd.config import reference
+
+        click.echo(reference.json_schema() if shows == "schema" else reference.reference(), nl=False)
+        return
+    from birdwatchd.config.load import find_config, load
+
+    loaded = load(path or find_config())
+    card, warning = _card(loaded)
+    if card is not None:
+        loaded.refuse_unfit(card.input_seconds, card.labels)
+    click.echo(f"{loaded.path} is right\n")
+    for name, value in _summary(loaded, card):
+        click.echo(f"  {name:<10} {value}")
+    warnings = [*filter(None, [warning]), *_warnings(loaded, card)]
+    if warnings:
+        click.echo()
+    for warning in warnings:
+        click.echo(f"  warning: {warning}")
+
+
+def _card(loaded: Loaded) -> tuple[Card | None, str]:
+    """The card of the model that is asked for; where it is still to be built, a warning that says how.
+
+    Raises:
+        ConfigError: a model that the user named is not there.
+        BundleError: the file is there, and no bundle.
+    """
+    from birdwatchd.config.rules import Objection
+    from birdwatchd.errors import BundleError
+    from birdwatchd.model.bundle import read_card
+    from birdwatchd.model.catalog import find
+
+    model = loaded.config.model
+    try:
+        bundle = find(model.bundle)
+    except BundleError as error:
+        if model.bundle != "birdnet":
+            loaded.refuse([Objection(("model", "bundle"), str(error))])
+        return None, str(error)
+    return read_card(bundle, loaded.config.language), ""
+
+
+def _summary(loaded: Loaded, card: Card | None) -> Iterator[tuple[str, str]]:
+    config = loaded.config
+    deciding = config.deciding
+    yield "station", config.node
+    for index, source in enumerate(config.sources):
+        yield ("sources" if index == 0 else ""), _source(loaded, index, source)
+    if card is None:
+        yield "model", f"{config.model.bundle}, not there yet"
+    else:
+        taken = f"{card.input_seconds:g} s at {card.sample_rate} Hz"
+        yield "model", f"{card.name} {card.version}: {len(card.labels)} labels, {taken} ({card.licence})"
+    yield "windows", f"{config.window_seconds:g} s, one every {config.hop_seconds:g} s"
+    own = f", {len(deciding.thresholds)} species with their own" if deciding.thresholds else ""
+    cards = len(card.thresholds) if card is not None and deciding.use_card_thresholds else 0
+    of_card = f", {cards} from the model's card" if cards else ""
+    yield "threshold", f"{deciding.threshold:g} in {deciding.min_hits} segments{own}{of_card}"
+    yield "range", _range(loaded)
+    yield (
+        "voices",
+        {"drop": "detections beside them are dropped", "no_audio": "no audio is kept", "off": "kept"}[
+            deciding.voice.mode
+        ],
+    )
+    yield "database", f"{config.store.database} ({_database_state(config.store.database)})"
+
+
+def _source(loaded: Loaded, index: int, source: Source) -> str:
+    if source.kind == "microphone":
+        what = "the default microphone" if source.device is None else f"microphone {source.device}"
+    elif source.kind == "recording":
+        what = f"recording {source.path}"
+    else:
+        # As it stands in the file, so that `${NAME}` stays one, and without a password that stands there itself.
+        _, part = loaded.document.find(("sources", index, "url"))
+        what = f"stream {re.sub('//[^/@]*@', '//…@', part.written if part is not None else '')}"
+    return f"{source.name}: {what}{f' at {source.site}' if source.site else ''}"
+
+
+def _range(loaded: Loaded) -> str:
+    place = loaded.config.location
+    if not loaded.config.deciding.species_range.enabled:
+        return "off"
+    if place is None:
+        return "off, as there is no location"
+    minimum = loaded.config.deciding.species_range.minimum
+    return f"occurrence of {minimum:g} or more at {place.latitude:g}, {place.longitude:g}"
+
+
+def _warnings(loaded: Loaded, card: Card | None) -> Iterator[str]:
+    config = loaded.config
+    if config.location is None and config.deciding.species_range.enabled:
+        yield "no location: species from all over the world may be reported; give latitude and longitude"
+    elif config.deciding.species_range.enabled and card is not None and not card.has_range:
+        yield f"the model {card.name} has no species range: all its species may be reported"
+    for source in config.sources:
+        if source.kind == "recording" and not source.path.exists():
+            yield f"{source.name}: there is no {source.path} now"
+    if "not" in _database_state(config.store.database):
+        yield f"{config.store.database} cannot be written by this user; change store.database or its permissions"
+
+
+def _database_state(path: Path) -> str:
+    if path.exists():
+        return "writable" if path.is_file() and os.access(path, os.W_OK) else "not writable"
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    return (
+        "will be made"
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        else "cannot be made: not writable"
+    )
