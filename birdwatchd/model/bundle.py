@@ -144,6 +144,11 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
                     )
                 raise BundleError(f"{path} is not TorchScript, so no model bundle; give the path of a bundle")
             with zipfile.ZipFile(file) as archive:
+                if min((member.header_offset for member in archive.infolist()), default=0):
+                    # What was found is the end of an archive inside this one (its range model).
+                    raise BundleError(
+                        f"{path} is truncated: its end is missing; build or copy the bundle again"
+                    )
                 if not any("/code/" in name for name in archive.namelist()):
                     raise BundleError(
                         f"{path} is not TorchScript, so no model bundle (a bare state dict has no network in it); "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 import structlog
 
+from birdwatchd.errors import UserError
 from birdwatchd.model.bundle import read_card
 
 if TYPE_CHECKING:
@@ -75,8 +76,13 @@ class Classifier:
         try:
             network = load_network(path, card, device=chosen, precision=precision)
         except RuntimeError as error:
-            if chosen == "cpu" or device == "cuda":
+            if chosen == "cpu":
                 raise
+            if device == "cuda":
+                reason = str(error).strip().splitlines()[0]
+                raise UserError(
+                    f"the GPU failed ({reason}); mend it, or say model.device 'auto' or 'cpu'"
+                ) from error
             logger.error("gpu failed, using the cpu", error=str(error).strip())  # noqa: TRY400 - the message is enough
             chosen = "cpu"
             network = load_network(path, card, device=chosen, precision="full")

@@ -46,18 +46,26 @@ def load_network(path: Path, card: Card, *, device: Device, precision: Precision
     """
     if precision == "half" and device == "cpu":
         raise UserError("model.precision 'half' is for CUDA, and the model runs on the CPU here; say 'full'")
-    module = open_module(path)
+    module = open_module(path).eval()
     if card.embedding_dims and not hasattr(module, "embed"):
         raise BundleError(
             f"{path} says it embeds in {card.embedding_dims} dims but has no `embed`; export it again"
         )
-    if device == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # it would move scores by some thousandths
-    module = module.to(device).eval()
+    if device == "cpu":
+        network = freeze(module, card)
+        probe(network, path, card)
+        return network
+    # What is wrong with the bundle shows on the CPU; a fault after this is the GPU's.
+    expected = probe(module, path, card)
+    torch.backends.cudnn.allow_tf32 = False  # it would move scores by some thousandths
+    module = module.to(device)
     if precision == "half":
-        return _freeze(halve(module, path, card), card)
-    network = _freeze(module, card)
-    probe(network, path, card)
+        halve(module, path)
+    network = freeze(module, card)
+    if precision == "half":
+        with torch.inference_mode():
+            scores = network(torch.from_numpy(probe_segments(card.input_samples)).to(device)).cpu()
+        refuse_moved(expected, scores, path)
     return network
 
 
@@ -78,17 +86,16 @@ def open_module(path: Path) -> torch.jit.ScriptModule:
 
 
 def probe(network: torch.nn.Module, path: Path, card: Card) -> torch.Tensor:
-    """Scores of the probe segments, float32 (2, labels), on the CPU.
+    """Scores, float32 (2, labels), that `network`, on the CPU, gives the probe segments.
 
     Raises:
         BundleError: they, or the embedding, are not what the card says.
     """
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
-    segments = torch.from_numpy(probe_segments(card.input_samples)).to(device)
+    segments = torch.from_numpy(probe_segments(card.input_samples))
     length = f"{card.input_seconds:g} s at {card.sample_rate} Hz"
     with torch.inference_mode():
         with _refusing(path, f"does not accept the segments that its card names ({length})"):
-            scores: torch.Tensor = network(segments).cpu()
+            scores: torch.Tensor = network(segments)
         _check_shape(scores, len(card.labels), path, "output", "labels")
         if not bool(((scores >= 0) & (scores <= 1)).all()):
             raise BundleError(f"{path} gives scores that are not between 0 and 1; export it with its sigmoid")
@@ -99,26 +106,33 @@ def probe(network: torch.nn.Module, path: Path, card: Card) -> torch.Tensor:
     return scores
 
 
-def halve(module: torch.jit.ScriptModule, path: Path, card: Card) -> torch.jit.ScriptModule:
-    """The same module with its `body` in half precision, the front end untouched.
+def halve(module: torch.jit.ScriptModule, path: Path) -> None:
+    """Turn the module's `body` into half precision, and leave the front end alone.
 
     Raises:
-        UserError: it has no `body`, or a probe score moves by more than 0.02.
+        UserError: it has no `body`.
     """
-    full = probe(module, path, card)
     if not hasattr(module, "body"):
         raise UserError(f"{path} has no `body` that may be halved; say model.precision 'full'")
     module.body.half()
-    move = float((probe(module, path, card) - full).abs().max())
-    if not move <= HALF_MAY_MOVE:
+
+
+def refuse_moved(expected: torch.Tensor, scores: torch.Tensor, path: Path) -> None:
+    """Compare probe scores in half precision with those in full.
+
+    Raises:
+        UserError: one of them moved by more than 0.02.
+    """
+    move = float((scores - expected).abs().max())
+    if not move <= HALF_MAY_MOVE:  # a NaN is refused too
         raise UserError(
             f"half precision moves a score of {path} by {move:.3f}, more than {HALF_MAY_MOVE}; "
             "say model.precision 'full'"
         )
-    return module
 
 
-def _freeze(module: torch.jit.ScriptModule, card: Card) -> torch.jit.ScriptModule:
+def freeze(module: torch.jit.ScriptModule, card: Card) -> torch.jit.ScriptModule:
+    """The module with its weights as constants, `embed` preserved where there is one."""
     network: torch.jit.ScriptModule = torch.jit.freeze(
         module, preserved_attrs=["embed"] if card.embedding_dims else None
     )
@@ -138,8 +152,6 @@ def _refusing(path: Path, fault: str) -> Iterator[None]:
     """What torch says of a wrong shape is long; its last line is the reason."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BundleError(f"{path} {fault}: {reason}") from error
