@@ -68,8 +68,13 @@ class Pipeline:
         labels: int,
         minimum_dbfs: float = -100.0,
         listeners: Listeners | None = None,
+        patient: bool = False,
     ) -> None:
-        """`labels` is how many scores a segment has; `batch_limit` segments at most go to the classifier at once."""
+        """`labels` is how many scores a segment has; `batch_limit` segments at most go to the classifier at once.
+
+        A `patient` pipeline waits until a batch is full: the last bits of a score depend on its batch, and so the same
+        recording always gets the same scores.
+        """
         self._nothing: NDArray[np.float32] = np.zeros(labels, dtype=np.float32)
         self._classifier = classifier
         self._recorder = recorder
@@ -77,6 +82,8 @@ class Pipeline:
         self._batch_limit = batch_limit
         self._minimum_dbfs = minimum_dbfs
         self._listeners = listeners or Listeners()
+        self._patient = patient
+        self._held: list[tuple[Track, Due]] = []  # collected, but not yet a whole batch
         self._tracks: list[Track] = []
         self._wake = threading.Event()
         self._stopping = False
@@ -114,8 +121,8 @@ class Pipeline:
 
     def _collect(self) -> list[tuple[Track, Due]]:
         """What is due now, of all sources in turn, each in its own order, at most a batch of segments."""
-        collected: list[tuple[Track, Due]] = []
-        segments = 0
+        collected, self._held = self._held, []
+        segments = sum(isinstance(due, Segment) for _, due in collected)
         hungry = [track for track in self._tracks if not track.done]
         while hungry and segments < self._batch_limit:
             for track in list(hungry):
@@ -129,6 +136,9 @@ class Pipeline:
                     break
         # So that a source that was last this time is first the next.
         self._tracks.append(self._tracks.pop(0))
+        if self._patient and segments < self._batch_limit and not all(track.done for track in self._tracks):
+            self._held = collected
+            return []
         return collected
 
     def _work(self, collected: list[tuple[Track, Due]]) -> None:

@@ -17,31 +17,33 @@ if TYPE_CHECKING:
     from birdwatchd.model.bundle import Card
 
 OPTIONS: dict[KeyPath, str] = {
-    ("hop_seconds",): "--hop",
-    ("language",): "--language",
-    ("model", "bundle"): "--model",
-    ("deciding", "threshold"): "--threshold",
-    ("deciding", "min_hits"): "--min-hits",
-    ("deciding", "only"): "--only",
-    ("deciding", "include"): "--include",
-    ("deciding", "exclude"): "--exclude",
-    ("location",): "--latitude, --longitude, --timezone",
+    ("hop_seconds",): "hop",
+    ("language",): "language",
+    ("model", "bundle"): "model",
+    ("deciding", "threshold"): "threshold",
+    ("deciding", "min_hits"): "min_hits",
+    ("deciding", "only"): "only",
+    ("deciding", "include"): "include",
+    ("deciding", "exclude"): "exclude",
 }
 """The settings that have an option, which wins over the file."""
 
 _NO_SOURCE = {"name": "none", "kind": "recording", "path": "none"}
 
 
-def settle(path: Path | None, options: Mapping[KeyPath, Any]) -> Config:
-    """The config at `path`, or the defaults, with the `options` that were given (not None, not empty).
+def option_paths(options: Mapping[str, Any]) -> dict[KeyPath, Any]:
+    """Those of the options that are settings and were given, by the settings' paths."""
+    return {path: options[name] for path, name in OPTIONS.items() if options[name] not in (None, ())}
+
+
+def settle(path: Path | None, given: Mapping[KeyPath, Any]) -> Config:
+    """The config at `path`, or the defaults, with the options that were `given`.
 
     Raises:
         ConfigError: the file is wrong.
     """
     tree: dict[str, Any] = {"sources": [_NO_SOURCE]} if path is None else load(path).config.model_dump()
-    for (*sections, name), value in options.items():
-        if value is None or value == ():
-            continue
+    for (*sections, name), value in given.items():
         section = tree
         for step in sections:
             section = section.setdefault(str(step), {})
@@ -49,13 +51,12 @@ def settle(path: Path | None, options: Mapping[KeyPath, Any]) -> Config:
     return Config.model_validate(tree)
 
 
-def refuse_unfit(config: Config, options: Mapping[KeyPath, Any], card: Card) -> None:
+def refuse_unfit(config: Config, given: Mapping[KeyPath, Any], card: Card) -> None:
     """Refuse settings that can never fire with this model.
 
     Raises:
         ConfigError: with every such setting, a line each.
     """
-    given = {path for path, value in options.items() if value not in (None, ())}
 
     def wrote(path: KeyPath) -> bool:
         return any(path[: len(one)] == one for one in given)

@@ -39,6 +39,20 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it, with what was found before an interruption."""
+
+    analysed: int
+    """Files."""
+    seconds: float
+    """Of sound."""
+    detections: int
+    species: int
+    failed: Sequence[Findings]
+    """The files that could not be analysed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done."""
 
@@ -58,7 +72,7 @@ class Plan:
 
 def study(
     plan: Plan, outputs: Outputs, watcher: Watcher, show: Callable[[Iterable[Findings]], None]
-) -> list[Findings]:
+) -> Outcome:
     """Analyse the files and write the outputs.
 
     Args:
@@ -66,9 +80,6 @@ def study(
         outputs: what is to be written.
         watcher: told of progress.
         show: given all findings when `outputs` has no place for them.
-
-    Returns:
-        Those of the files that could not be analysed.
 
     Raises:
         UserError: it cannot go on; what was found so far is in the resume file.
@@ -78,13 +89,14 @@ def study(
         path = folder / "journal" if outputs.output is None else resume_file(outputs.output)
         journal = stack.enter_context(Journal(path, _fingerprint(plan), resume=plan.resume))
         failed = _analyse(plan, journal, watcher)
+        keys = [plan.key(file) for file in plan.files]
         if len(failed) < len(plan.files):
-            keys = [plan.key(file) for file in plan.files]
             outputs.write(lambda: journal.findings(keys))
             if outputs.output is None:
                 show(journal.findings(keys))
+        outcome = _outcome(journal.findings(keys), failed)
         journal.remove()
-    return failed
+    return outcome
 
 
 def resume_file(output: Path) -> Path:
@@ -95,7 +107,8 @@ def resume_file(output: Path) -> Path:
 def _analyse(plan: Plan, journal: Journal, watcher: Watcher) -> list[Findings]:
     waiting = {file.name: file for file in plan.files if plan.key(file) not in journal}
     watcher.resumed([file for file in plan.files if file.name not in waiting])
-    count = max(1, min(plan.jobs or cores(), len(waiting)))
+    count = min(plan.jobs or cores(), len(plan.files))
+    # By all files, not by those that wait: scores depend on it in their last bits, and must not after a resumption.
     threads = 1 if plan.jobs else max(1, cores() // count)
     failed: dict[str, Findings] = {}
     with Jobs(plan.settings, count, threads=threads) as jobs:
@@ -108,6 +121,18 @@ def _analyse(plan: Plan, journal: Journal, watcher: Watcher) -> list[Findings]:
                 journal.add(plan.key(file), findings)
             watcher.done(file, findings)
     return [failed[name] for name in waiting if name in failed]
+
+
+def _outcome(findings: Iterable[Findings], failed: Sequence[Findings]) -> Outcome:
+    files = detections = 0
+    seconds = 0.0
+    species: set[str] = set()
+    for found in findings:
+        files += 1
+        seconds += found.seconds
+        detections += len(found.rows)
+        species.update(row.scientific_name for row in found.rows)
+    return Outcome(files, seconds, detections, len(species), failed)
 
 
 def _fingerprint(plan: Plan) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class Worker:
             batch_limit=self._classifier.batch_limit,
             minimum_dbfs=self._settings.config.deciding.level.minimum_dbfs,
             listeners=Listeners(window=catch.window),
+            patient=True,
         )
         told = 0.0
 
