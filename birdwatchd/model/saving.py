@@ -36,14 +36,15 @@ def save(
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise BundleError(
-            f"{path} cannot be written ({error.strerror or error}); choose another --output"
+            f"{path} cannot be written ({error.strerror or error}); mend that or choose another place"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
