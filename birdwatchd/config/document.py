@@ -46,7 +46,9 @@ class Document:
 
     path: Path
     root: Part
-    mistakes: dict[KeyPath, list[Mistake]] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+    unjudged: set[KeyPath] = field(default_factory=set)
+    """Settings whose value is not known, so that nothing more can be said of it."""
 
     def find(self, path: KeyPath) -> tuple[int, Part | None]:
         """The line of the setting, or of what encloses it where it is absent (0: the file), and its part."""
@@ -70,7 +72,7 @@ class Document:
 
     def complain(self, path: KeyPath, line: int, sentence: str) -> None:
         """Keep a mistake."""
-        self.mistakes.setdefault(path, []).append(Mistake(line, spelt(path), sentence))
+        self.mistakes.append(Mistake(line, spelt(path), sentence))
 
 
 def read_document(path: Path, environment: Mapping[str, str]) -> Document:
@@ -185,9 +187,11 @@ class _Builder:
             except (ValueError, OverflowError):
                 sentence = f"{printable(node.value)} looks like a date or a number, and is none; put a text in quotes"
                 self.document.complain(path, _line(node), sentence)
+                self.document.unjudged.add(path)
         value, mistakes = expand(node.value, self.environment)
         for sentence in mistakes:
             self.document.complain(path, _line(node), sentence)
+            self.document.unjudged.add(path)
         return Part(value, node.value, quoted=not plain)
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from birdwatchd.config import rules
 from birdwatchd.config.document import Document, read_document
-from birdwatchd.config.mistake import KeyPath, Mistake, config_error
+from birdwatchd.config.mistake import KeyPath, config_error
 from birdwatchd.config.schema import Config
 from birdwatchd.errors import ConfigError
 
@@ -59,11 +59,9 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
         ConfigError: with every mistake in it.
     """
     document = read_document(path, environment)
-    wrong: dict[KeyPath, list[Mistake]] = dict(document.mistakes)
     tree = document.root.plain()
     config, found = _validate(tree, path, document)
-    for key, sentence in found.items():
-        wrong.setdefault(key, [document.mistake(key, sentence)])
+    wrong = dict(found)
     rest = tree
     for _ in range(3):
         if config is not None:
@@ -71,15 +69,15 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
         # What is right is held against the rules all the same, so that all mistakes show in one run.
         rest = _without(rest, found)
         config, found = _validate(rest, path, document)
-    objections = [
-        *rules.same_names(tree.get("sources")),
-        *(rules.within(config, document.has) if config else ()),
-    ]
+    objections = list(rules.same_names(tree.get("sources")))
+    if config is not None:
+        objections += rules.within(config, document.has)
     for objection in objections:
-        if not any(key and objection.path[: len(key)] == key for key in wrong):
-            wrong[objection.path] = [document.mistake(*objection)]
-    if wrong or config is None:
-        raise config_error(path, [mistake for mistakes in wrong.values() for mistake in mistakes])
+        if not any(objection.path[: len(key)] == key for key in wrong):
+            wrong[objection.path] = objection.sentence
+    mistakes = [document.mistake(*one) for one in wrong.items() if one[0] not in document.unjudged]
+    if mistakes or document.mistakes or config is None:
+        raise config_error(path, [*document.mistakes, *mistakes])
     return Loaded(config, path, document)
 
 

@@ -17,7 +17,8 @@ def matches(pattern: str, label: Label) -> bool:
     """
     pieces = _plain(pattern).split("*")
     scientific, common = _plain(label.scientific_name), _plain(label.common_name)
-    return _fits(pieces, scientific) or _fits(pieces, common) or _fits(pieces, f"{scientific}_{common}")
+    both = f"{scientific}_{common}" if "_" in pattern else common
+    return _fits(pieces, scientific) or _fits(pieces, common) or _fits(pieces, both)
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,55 @@
+"""What every action has in the config: when it acts, how often, and how long it may take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from birdwatchd.config.kinds import Name, Score
+from birdwatchd.config.schema import Strict
+
+TimeSpan = Annotated[str, Field(pattern=r"^\S+\.\.\S+$")]
+"""`06:00..09:30`, `sunset-30m..sunrise+1h`; may run over midnight."""
+
+
+class When(Strict):
+    """All of what is written here has to be true of a detection for the action to act."""
+
+    species: tuple[str, ...] = ()
+    """Any of these; scientific or common names, `*` stands for anything. Every species when empty."""
+    not_species: tuple[str, ...] = ()
+    """None of these."""
+    min_score: Score = 0.0
+    """Pooled score."""
+    sources: tuple[Name, ...] = ()
+    """Heard by one of these. Any source when empty."""
+    times: tuple[TimeSpan, ...] = ()
+    """Begun in one of these spans, in the station's zone. Sun times need a `location`."""
+    first: Literal["of_day", "of_season", "ever"] | None = None
+    """Only the first of its species: today, since the season began (March, June, September, December), or at all."""
+    at_most_per_hour: Annotated[int, Field(ge=1)] | None = None
+    """So many deliveries in any 60 minutes, all species together."""
+
+
+class ActionConfig(Strict):
+    """What all actions have."""
+
+    name: Name
+    """Names it in rows and commands; once chosen, keep it."""
+    kind: str
+    """Which plugin (`birdwatchd actions list`)."""
+    enabled: bool = True
+    """Off keeps its settings and does nothing."""
+    on: Literal["started", "ended"] = "started"
+    """Act as soon as a species is heard, or when its detection has ended, with its true end and final score."""
+    when: When = When()
+    """Which detections it acts on."""
+    cooldown_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """After it acted on a species, it leaves that species alone for so long."""
+    overall_cooldown_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """After it acted at all, it rests for so long."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """So long one delivery may take; then it is left behind and counts as failed."""
+    max_age_seconds: Annotated[float, Field(gt=0)] | None = None
+    """A delivery older than this is worth nothing any more. Each kind of action has its own default."""
