@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import SupportsFloat
 
 
 def to_text(moment: datetime) -> str:
@@ -21,8 +22,9 @@ def from_text(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def to_real(number: float) -> float:
-    """A plain float of any kind of number. SQLite would make NULL of a NaN, far from where it came from."""
-    if not math.isfinite(number):
+def to_real(number: SupportsFloat) -> float:
+    """A plain float of any number, such as numpy's. SQLite would make NULL of a NaN, far from where it came from."""
+    real = float(number)
+    if not math.isfinite(real):
         raise ValueError(f"{number} cannot be written down")
-    return float(number)
+    return real
