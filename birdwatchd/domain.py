@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     import numpy as np
     from numpy.typing import NDArray
@@ -135,6 +135,92 @@ class LedgerEntry:
     kind: Literal["expected", "captured", "analysed", "lost", "skipped"]
     cause: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How a detection stands among its species at this station, counted when it was recorded."""
+
+    count_today: int
+    """This one included; a day begins at midnight in the station's zone."""
+    first_today: bool
+    first_of_season: bool
+    """None since the first of March, June, September or December."""
+    first_ever: bool
+
+
+DeliveryStatus = Literal["waiting", "done", "dead", "expired", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One detection, in one state, for one action. It carries the detection as it was in that state."""
+
+    action: str
+    detection: Detection
+    tally: Tally
+    created: datetime
+    status: DeliveryStatus = "waiting"
+    attempts: int = 0
+    error: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same on every attempt: detection, state, action."""
+        return f"{self.detection.id}/{self.detection.state}/{self.action}"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Sound cut out around a detection: `samples` float32 (n,) at `sample_rate`, in [-1, 1]."""
+
+    source: str
+    start_sample: int
+    stop_sample: int
+    start: datetime
+    sample_rate: int
+    samples: NDArray[np.float32]
+    gaps: tuple[Gap, ...]
+    """Where sound is missing within it; the samples around a gap are neighbours."""
+    voice: bool
+    """A person speaks in it: it must not be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How one source does."""
+
+    name: str
+    captured_seconds: float
+    analysed_seconds: float
+    lost_seconds: dict[str, float]
+    """By cause."""
+    last_block_age_seconds: float
+    level_dbfs: float
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the node says of itself every minute. Seconds count from the daemon's start."""
+
+    node: str
+    at: datetime
+    uptime_seconds: float
+    version: str
+    model: str
+    device: str
+    sources: tuple[SourceHealth, ...]
+    deliveries_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class DailySummary:
+    """The species of one day at the station, with how often each was heard, most first."""
+
+    node: str
+    day: date
+    counts: tuple[tuple[Label, int], ...]
 
 
 def detection_id(source: str, scientific_name: str, start: datetime, model: str) -> str:

@@ -1,0 +1,1 @@
+"""From a recorded detection to actions that were done: rules and workers."""
