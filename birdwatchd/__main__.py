@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -38,6 +39,16 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader of a pipe (`| head`) has seen enough. Python would complain once more when it closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        return result
+
 
 @click.command(
     cls=Commands,
@@ -55,14 +66,16 @@ def main() -> None:
     Exit status: 0 done, 1 a fault of birdwatchd or its machine, 2 a mistake that the user can mend, 130 interrupted.
     """
     try:
-        birdwatchd(prog_name="birdwatchd")
+        status = birdwatchd(prog_name="birdwatchd", standalone_mode=False)
     except UserError as error:
         click.echo(f"birdwatchd: {error}", err=True)
         sys.exit(2)
-    except BrokenPipeError:
-        # The reader of a pipe (`| head`) has seen enough. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ def json_schema() -> str:
     meanings = _meanings()
     for name, section in {"Config": generated, **generated["$defs"]}.items():
         for setting, description in section["properties"].items():
+            if "$ref" in description:
+                # The defaults of a section's settings stand with them; here one would be this machine's folder.
+                description.pop("default", None)
             if setting in meanings[name]:
                 description["description"] = meanings[name][setting]
     named = {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated}
