@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,7 @@ from birdwatchd.domain import Candidate, Detection, Label, LedgerEntry, detectio
 from birdwatchd.store import database, recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pytest
@@ -116,3 +120,19 @@ def write(path: Path, *rows: Detection | Candidate | LedgerEntry, wall: datetime
                 clerk.account([row])
         assert clerk.close()
     return path
+
+
+@contextmanager
+def machine_zone(name: str) -> Iterator[None]:
+    """The machine's own time zone, for a while."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = name
+    time.tzset()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()

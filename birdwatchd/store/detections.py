@@ -176,7 +176,7 @@ def count(database: Database, choice: Choice) -> list[Tally]:
     where, parameters = _where(database, choice)
     rows = database.rows(
         "SELECT scientific_name, max(common_name) AS common_name, count(*) AS detections, max(score) AS best_score,"  # noqa: S608 - as above
-        " sum(julianday(end_utc) - julianday(start_utc)) * 86400 AS seconds,"
+        " round(sum(julianday(end_utc) - julianday(start_utc)) * 86400, 3) AS seconds,"
         f" min(start_utc) AS first, max(end_utc) AS last FROM detections WHERE {where}"
         " GROUP BY scientific_name ORDER BY detections DESC, scientific_name",
         parameters,
