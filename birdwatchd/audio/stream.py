@@ -119,7 +119,7 @@ class Stream:
             try:
                 with Ffmpeg(command(self._config)) as child:
                     cause = self._hear(child)
-                    complaint = "; ".join(list(child.complaints)[-2:])
+                    complaint = "; ".join(child.complaints)
             except (OSError, subprocess.SubprocessError) as error:
                 cause, complaint = "stream gone", f"ffmpeg does not run: {error}"
             if self._stopping.is_set():

@@ -1,0 +1,85 @@
+"""A process that listens to microphones and says what it knows: PortAudio reads its environment only once.
+
+Argument: a JSON list of microphone sources. Commands on stdin, one JSON answer a line on stdout:
+`state`, `save PATH` (the first source's ring), `stop`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from birdwatchd.audio.microphone import Microphone
+from birdwatchd.audio.portaudio import PortAudio
+from birdwatchd.config.schema import MicrophoneSource
+from birdwatchd.errors import UserError
+
+owner = PortAudio(deadline_seconds=1.5)
+wakes = 0
+
+
+def wake() -> None:
+    global wakes  # noqa: PLW0603 - a count is all this process keeps
+    wakes += 1
+
+
+def state(microphone: Microphone) -> dict[str, Any]:
+    ring = microphone.ring
+    return {
+        "monotonic": time.monotonic(),
+        "written": ring.written,
+        "sample_rate": ring.sample_rate,
+        "fault": microphone.fault,
+        "stuck": microphone.stuck,
+        "wakes": wakes,
+        "gaps": [[gap.index, gap.seconds, gap.cause] for gap in ring.gaps],
+        "date": microphone.clock.at(ring.written).timestamp(),
+        "now": time.time(),
+    }
+
+
+def answer(value: Any) -> None:
+    print(json.dumps(value), flush=True)  # noqa: T201 - that is how it speaks
+
+
+microphones = [
+    Microphone(
+        MicrophoneSource(kind="microphone", **source),
+        preferred_rate=48000,
+        ring_seconds=60,
+        wake=wake,
+        owner=owner,
+        stall_seconds=1.0,
+        shortest_pause_seconds=0.2,
+        longest_pause_seconds=0.5,
+    )
+    for source in json.loads(sys.argv[1])
+]
+try:
+    for microphone in microphones:
+        microphone.start()
+except UserError as error:
+    answer({"error": str(error)})
+    sys.exit(2)
+answer({"started": True})
+for line in sys.stdin:
+    command, _, argument = line.strip().partition(" ")
+    if command == "state":
+        answer([state(microphone) for microphone in microphones])
+    elif command == "save":
+        ring = microphones[0].ring
+        np.save(argument, ring.read(ring.oldest, ring.written))
+        answer({"saved": argument})
+    elif command == "stop":
+        began = time.monotonic()
+        for microphone in microphones:
+            microphone.stop()
+        written = [microphone.ring.written for microphone in microphones]
+        time.sleep(0.3)
+        still = [microphone.ring.written for microphone in microphones] == written
+        answer({"seconds": time.monotonic() - began - 0.3, "still": still})
+        break
