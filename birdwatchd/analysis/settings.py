@@ -67,9 +67,8 @@ def refuse_unfit(config: Config, given: Mapping[KeyPath, Any], card: Card) -> No
     ]
     lines = []
     for path, sentence in objections:
-        option = next(
-            (name for one, name in OPTIONS.items() if path[: len(one)] == one and one in given), None
-        )
-        lines.append(f"{option or '.'.join(str(step) for step in path)}: {sentence}")
+        option = next((OPTIONS[one] for one in given if path[: len(one)] == one), None)
+        name = f"--{option.replace('_', '-')}" if option else ".".join(str(step) for step in path)
+        lines.append(f"{name}: {sentence}")
     if lines:
         raise ConfigError("\n".join(lines))

@@ -164,8 +164,9 @@ def _plan(paths: Sequence[Path], options: Mapping[str, Any]) -> Plan:
     bundle = find_bundle(config.model.bundle)
     card = read_card(bundle, config.language)
     refuse_unfit(config, given, card)
-    files = find(paths)
+    channel = _channel(options["channel"])
     sites = _sites(config, paths, options)
+    files = find(paths)
     if options["start"] and len(files) > 1:
         raise UserError(
             f"--start is for one recording, not for {len(files)}: let their names say when they began"
@@ -174,7 +175,7 @@ def _plan(paths: Sequence[Path], options: Mapping[str, Any]) -> Plan:
         config,
         bundle,
         start=_moment(options["start"], sites.of(files[0].path)) if options["start"] else None,
-        channel=_channel(options["channel"]),
+        channel=channel,
         windows_minimum=options["windows_minimum"] if options["windows"] else None,
     )
     return Plan(files, sites, settings, card, options["jobs"], resume=options["resume"])
