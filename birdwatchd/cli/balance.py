@@ -20,6 +20,7 @@ By = Literal["hour", "day"]
 
 _SLACK_SECONDS = 0.5
 """Less than this missing is a matter of rounding, not a hole."""
+_CRUMB_SECONDS = 0.001
 
 
 @dataclass(slots=True)
@@ -59,6 +60,11 @@ def balance_of(entries: Iterable[LedgerEntry], by: By, zone: tzinfo | None) -> B
     balances: Balances = defaultdict(Balance)
     for entry in entries:
         balances[beginning(entry.hour, by, zone), entry.source].add(entry)
+    for balance in balances.values():
+        for causes in (balance.lost, balance.skipped):
+            # Loss that was counted ahead and taken back leaves a crumb of arithmetic.
+            for cause in [cause for cause, seconds in causes.items() if abs(seconds) < _CRUMB_SECONDS]:
+                del causes[cause]
     return dict(sorted(balances.items()))
 
 

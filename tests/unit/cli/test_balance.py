@@ -50,3 +50,13 @@ def test_the_total_keeps_causes_apart() -> None:
     ]
     every = total(balance_of(rows, "hour", None).values())
     assert (dict(every.lost), every.expected) == ({"a": 5.0, "b": 2.0}, 8.0)
+
+
+def test_a_loss_that_was_taken_back_is_none() -> None:
+    rows = [
+        entry(0.1, "lost", "not heard"),
+        entry(0.2, "lost", "not heard"),
+        entry(-0.3, "lost", "not heard"),
+    ]
+    (balance,) = balance_of(rows, "hour", None).values()
+    assert balance.lost == {}

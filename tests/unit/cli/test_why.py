@@ -97,6 +97,10 @@ def test_a_detection_that_began_earlier_and_still_goes_on_counts(database: Path)
     assert "Reported: Great Tit" in ask(database, "2026-05-09 04:42:23", "--within", "0.5s")
 
 
+def test_a_detection_that_was_over_by_then_does_not(database: Path) -> None:
+    assert "Reported" not in ask(database, "2026-05-09 04:42:40", "--within", "1s")
+
+
 def test_a_species_that_was_not_among_the_best_is_said_with_those_that_were(database: Path) -> None:
     answer = ask(database, "2026-05-09 04:42:10", "--species", "tawny owl")
     assert "tawny owl was among the five best of no window; these were: " in answer
