@@ -58,9 +58,8 @@ def main() -> None:
         )
     console = Console(soft_wrap=True)
     console.print(
-        "BirdNET v2.4, one thread, medians of turns taken one after the other (wanted: ratio 1.2 or more;"
+        "BirdNET v2.4, one thread, in turn: medians, and the lowest tenth of the ratios (wanted: 1.2)"
     )
-    console.print("the worst ratio is the lowest tenth of the turns)")
     console.print(table)
 
 
