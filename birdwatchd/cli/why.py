@@ -39,7 +39,7 @@ class _Question:
     sources: tuple[str, ...]
 
 
-@click.command(short_help="Why was it not reported? Every candidate near a moment, and what stopped it.")
+@click.command(short_help="Why was it not reported? What stopped each candidate.")
 @click.argument("moment", metavar="TIME")
 @station_options
 @click.option(
