@@ -1,0 +1,71 @@
+"""Where blocks come in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from birdwatchd.audio.clock import SampleClock
+from birdwatchd.audio.intake import Intake
+from birdwatchd.audio.ring import Ring
+
+RATE = 1000
+
+
+class World:
+    """Time stands still until it is told to move."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.woken = 0
+        monkeypatch.setattr("birdwatchd.audio.intake.time.monotonic", lambda: self.now)
+        self.ring = Ring(60 * RATE, RATE)
+        self.clock = SampleClock(RATE, monotonic=lambda: self.now, wall=lambda: self.now + 1e9)
+        self.intake = Intake(self.ring, self.clock, self.wake)
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def hear(self, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            self.now += 0.1
+            self.intake.take(np.ones(RATE // 10, np.float32))
+            self.intake.follow()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_blocks_go_into_the_ring_and_wake_the_reader(world: World) -> None:
+    assert not world.intake.follow()
+    world.hear(1)
+    assert world.ring.written == RATE
+    assert world.woken == 10
+    assert not world.intake.follow()
+    assert world.ring.gaps == ()
+
+
+def test_an_interruption_is_a_gap_before_the_next_block(world: World) -> None:
+    world.hear(2)
+    world.intake.interrupt("stalled")
+    world.intake.interrupt("device gone")  # the first cause stands
+    world.now += 7
+    assert not world.intake.follow()
+    world.hear(2)
+    (gap,) = world.ring.gaps
+    assert (gap.index, gap.cause) == (2 * RATE, "stalled")
+    assert gap.seconds == pytest.approx(7)
+    step = world.clock.at(2 * RATE) - world.clock.at(2 * RATE - 1)
+    assert step.total_seconds() == pytest.approx(7 + 1 / RATE, abs=1e-5)
+
+
+def test_what_was_lost_on_the_way_is_a_gap(world: World) -> None:
+    world.hear(5)
+    world.now += 1.5  # samples vanish, nobody says a word
+    world.hear(5)
+    (gap,) = world.ring.gaps
+    assert gap.cause == "lost"
+    assert gap.seconds == pytest.approx(1.5, abs=0.01)
+    assert world.clock.at(world.ring.written).timestamp() == pytest.approx(world.now + 1e9, abs=0.05)

@@ -1,0 +1,97 @@
+"""The stream's own care: odd bytes, pauses, and a missing ffmpeg. Real servers are in tests/integration."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from birdwatchd.audio.stream import Stream
+from birdwatchd.config.schema import StreamSource
+from birdwatchd.errors import StreamError
+from tests.integration.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def stream_of(url: str = "x", shortest: float = 0.01, longest: float = 0.02) -> Stream:
+    return Stream(
+        StreamSource(kind="stream", name="far", url=url, sample_rate=8000),
+        ring_seconds=10,
+        wake=lambda: None,
+        shortest_pause_seconds=shortest,
+        longest_pause_seconds=longest,
+    )
+
+
+def put_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A shell script in ffmpeg's place."""
+    path = folder / "ffmpeg"
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def test_a_missing_ffmpeg_is_said_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    stream = stream_of()
+    with pytest.raises(StreamError, match=r"source far: ffmpeg is missing, .*apt-get install ffmpeg"):
+        stream.start()
+    stream.stop()
+
+
+def test_odd_bytes_are_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 2.5 samples, a pause longer than a burst is gathered, and 1.5 more.
+    put_ffmpeg(
+        tmp_path, monkeypatch, r"printf '\001\000\002\000\003'; sleep 1; printf '\000\004\200'; exec sleep 60"
+    )
+    stream = stream_of()
+    stream.start()
+    wait_until(lambda: stream.ring.written >= 4, "four samples")
+    stream.stop()
+    samples = stream.ring.read(0, stream.ring.written)
+    assert samples.dtype == np.float32
+    assert (samples * 32768).tolist() == [1, 2, 3, 4 - 32768]
+    assert stream.fault == ""
+    assert stream.ring.gaps == ()
+
+
+def test_it_begins_again_whatever_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_ffmpeg(tmp_path, monkeypatch, r"printf '\001\000\002'; echo 'out of birds' >&2; exit 0")
+    stream = stream_of()
+    stream.start()
+    wait_until(lambda: len(stream.ring.gaps) >= 3, "three gaps")
+    stream.stop()
+    assert [(gap.index, gap.cause) for gap in stream.ring.gaps[:3]] == [
+        (1, "stream gone"),  # and half a sample with each
+        (2, "stream gone"),
+        (3, "stream gone"),
+    ]
+    assert not stream.finished
+
+
+def test_an_ffmpeg_that_vanishes_is_a_fault_and_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_ffmpeg(tmp_path, monkeypatch, "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    stream = stream_of()
+    stream.start()
+    (tmp_path / "ffmpeg").unlink()
+    wait_until(lambda: "does not run" in stream.fault, "the fault is told")
+    put_ffmpeg(tmp_path, monkeypatch, r"printf '\001\000'; exec /bin/sleep 60")
+    wait_until(lambda: not stream.fault, "it runs again")
+    stream.stop()
+    assert stream.ring.written == 1
+
+
+def test_pauses_double_up_to_the_longest_and_vary() -> None:
+    stream = stream_of(shortest=1, longest=60)
+    for attempts, longest in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (5000, 60)]:
+        stream._attempts = attempts
+        pauses = [stream._pause_seconds() for _ in range(50)]
+        assert all(longest / 2 <= pause <= longest for pause in pauses)
+        assert len(set(pauses)) > 1
