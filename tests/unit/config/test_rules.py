@@ -41,6 +41,7 @@ def refusals(folder: Path, text: str, segment_seconds: float = 3.0) -> list[str]
         ("deciding: {min_hits: 3}", 3.0),
         ("hop_seconds: 0.1\ndeciding: {min_hits: 31}", 3.0),
         ("window_seconds: 3", 3.0),
+        ("window_seconds: 3.3\nhop_seconds: 0.1\ndeciding: {min_hits: 4}", 3.0),  # (3.3 - 3) / 0.1 is 2.9999…
         (
             "deciding: {thresholds: {great tit: 0.5, cyan*: 0.6}, include: [HUMAN*], exclude: ['*blue tit']}",
             3.0,
