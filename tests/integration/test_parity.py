@@ -111,6 +111,20 @@ def test_tones_with_nothing_beside_them_score_nearly_alike(
     assert_same(classifier.classify(segments), reference(segments), tolerance=2e-3)
 
 
+def test_a_bundle_built_now_scores_alike_too(
+    tmp_path: Path, weights: Weights, reference: Callable[[NDArray[np.float32]], NDArray[np.float64]]
+) -> None:
+    """The one in the models folder may be older than this code."""
+    from birdwatchd.model.birdnet import build
+
+    build(weights, None, tmp_path / "now.pt")
+    segments = np.random.default_rng(9).normal(0, 0.05, (3, SAMPLES)).astype(np.float32)
+    with Classifier.load(tmp_path / "now.pt", device="cpu") as classifier:
+        assert_same(classifier.classify(segments), reference(segments))
+    assert read_card(tmp_path / "now.pt").languages == ("en",)
+    assert "Noise" in read_card(tmp_path / "now.pt").unranged
+
+
 def test_batches_score_as_single_segments_do(classifier: Classifier) -> None:
     segments = np.random.default_rng(8).normal(0, 0.05, (5, SAMPLES)).astype(np.float32)
     alone = np.concatenate([classifier.classify(segment[None]) for segment in segments])
