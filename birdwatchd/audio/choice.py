@@ -59,7 +59,7 @@ def choose(
     Raises:
         DeviceError: there is no such input, channel or rate, or it is busy.
     """
-    device = find_input(list_inputs(sd), wanted)
+    device = find_input(list_inputs(sd), wanted, plugged_in=usb_ids().values())
     # What is no card mixes its source to as many channels as are opened: with two the first is the first.
     most = device.channels if device.is_card else min(2, device.channels)
     column = None if isinstance(channel, str) else channel - 1

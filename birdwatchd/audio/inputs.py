@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 RATES = (
     8000,
@@ -77,18 +77,19 @@ def card_number(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def find_input(inputs: Sequence[Input], wanted: int | str | None) -> Input:
+def find_input(
+    inputs: Sequence[Input], wanted: int | str | None, *, plugged_in: Collection[str] = ()
+) -> Input:
     """The input that the config's `device` means.
 
     Args:
         inputs: what there is.
         wanted: index, part of the name in any case, `usb:VVVV:PPPP`, or None for the system's default.
+        plugged_in: the USB ids of all sound cards; PortAudio does not list those that others hold.
 
     Raises:
         DeviceError: none fits, or several do.
     """
-    if not inputs:
-        raise DeviceError(NO_INPUT)
     if wanted is None:
         fitting = [device for device in inputs if device.is_default]
     elif isinstance(wanted, int):
@@ -105,6 +106,13 @@ def find_input(inputs: Sequence[Input], wanted: int | str | None) -> Input:
         raise DeviceError(
             f"{wanted!r} fits several sound inputs: {_listed(fitting)}; give more of the name, or the index"
         )
+    if isinstance(wanted, str) and wanted.lower().removeprefix("usb:") in plugged_in:
+        raise DeviceError(
+            f"{wanted} is plugged in but cannot be recorded from: another program holds it, often PipeWire or "
+            "PulseAudio (`fuser -v /dev/snd/*` says which); choose the input `default` to record through that"
+        )
+    if not inputs:
+        raise DeviceError(NO_INPUT)
     asked = "a default sound input" if wanted is None else f"the sound input {wanted!r}"
     raise DeviceError(
         f"{asked} does not exist{_did_you_mean(inputs, wanted)}: there is {_listed(inputs)} (see `birdwatchd devices`)"

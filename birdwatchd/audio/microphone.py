@@ -145,6 +145,7 @@ class Microphone:
                 if not self._fault:
                     logger.warning("microphone lost", source=self.name, cause=cause)
                 self._fault = self._fault or cause
+                self._tap.closed = True  # a late block of the old stream must not end the interruption
                 self._intake.interrupt(cause)
                 self._bring_back()
                 alive = time.monotonic()

@@ -74,6 +74,11 @@ def test_two_alike_on_usb_are_told_apart_by_the_user() -> None:
         find_input(twins, "usb:046d:0825")
 
 
+def test_a_card_that_another_program_holds_is_said_to_be_held() -> None:
+    with pytest.raises(DeviceError, match=r"usb:046D:0825 is plugged in but .* another program holds it"):
+        find_input(INPUTS[:2], "usb:046D:0825", plugged_in=["046d:0825"])
+
+
 def test_usb_ids_are_read_where_linux_keeps_them(tmp_path: Path) -> None:
     usb = tmp_path / "devices/pci0000:00/usb1/1-2"
     pci = tmp_path / "devices/pci0000:00/0000:00:1f.3"
