@@ -177,7 +177,9 @@ def _pip_download(wheel: Wheel, folder: Path) -> None:
         line.removeprefix("ERROR: ") for line in outcome.stderr.splitlines() if line.startswith("ERROR: ")
     ]
     reason = complaints[0] if complaints else f"pip ended with status {outcome.returncode}"
-    raise UserError(f"{wheel.requirement} cannot be downloaded ({reason}): check the network, or {by_hand}")
+    if reason == "Exception:":  # a traceback follows; its last line is the reason
+        reason = outcome.stderr.strip().splitlines()[-1]
+    raise UserError(f"{wheel.requirement} cannot be downloaded ({reason}): mend that, or {by_hand}")
 
 
 OPTION = {WEIGHTS_WHEEL: "--weights", NAMES_WHEEL: "--names"}

