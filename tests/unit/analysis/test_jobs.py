@@ -1,0 +1,52 @@
+"""Worker processes: one that dies costs its file and no other."""
+
+from __future__ import annotations
+
+import multiprocessing
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+
+from birdwatchd.analysis.jobs import Jobs
+from birdwatchd.analysis.settings import settle
+from birdwatchd.analysis.sites import Site
+from birdwatchd.analysis.worker import Settings, Task
+from birdwatchd.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_worker_that_is_killed_costs_its_file_only(tmp_path: Path, tiny_bundle: Path) -> None:
+    tasks = []
+    for name, minutes in (("long", 120), ("short", 0.1), ("last", 0.1)):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, np.zeros(round(minutes * 60 * 8000), dtype=np.float32), 8000, subtype="PCM_U8")
+        tasks.append(Task(path, Site()))
+    settings = Settings(settle(None, {}), tiny_bundle)
+    killed: list[int | None] = []
+
+    def kill() -> None:
+        if jobs.seconds_read > 0 and not killed:
+            (process,) = multiprocessing.active_children()
+            killed.append(process.pid)
+            process.kill()
+
+    with Jobs(settings, 1) as jobs:
+        found = {findings.file: findings for findings in jobs.results(tasks, kill)}
+    long, short, last = (found[str(task.path)] for task in tasks)
+    assert "ended the process that analysed it (by signal SIGKILL)" in long.failure
+    assert (short.failure, short.seconds) == ("", 6)
+    assert (last.failure, last.seconds) == ("", 6)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_model_that_cannot_be_loaded_ends_it_with_its_sentence(tmp_path: Path) -> None:
+    bundle = tmp_path / "bad.pt"
+    bundle.write_text("not a model")
+    settings = Settings(settle(None, {}), bundle)
+    with Jobs(settings, 1) as jobs, pytest.raises(UserError, match="is not TorchScript"):
+        list(jobs.results([Task(tmp_path / "a.wav", Site())], lambda: None))
+    assert multiprocessing.active_children() == []
