@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.config.load import Loaded
     from birdwatchd.config.schema import Source
+    from birdwatchd.config.trigger import ActionConfig
     from birdwatchd.model.bundle import Card
 
 
@@ -42,12 +43,15 @@ def check(path: Path | None, shows: str | None) -> None:
     """
     if shows is not None:
         from birdwatchd.config import reference
+        from birdwatchd.dispatch.plugins import schemas
 
-        click.echo(reference.json_schema() if shows == "schema" else reference.reference(), nl=False)
+        page = reference.json_schema(schemas()) if shows == "schema" else reference.reference()
+        click.echo(page, nl=False)
         return
     from birdwatchd.config.load import find_config, load
+    from birdwatchd.dispatch.plugins import schemas
 
-    loaded = load(path or find_config())
+    loaded = load(path or find_config(), actions=schemas())
     card, warning = _card(loaded)
     if card is not None:
         loaded.refuse_unfit(card.input_seconds, card.labels)
@@ -106,6 +110,8 @@ def _summary(loaded: Loaded, card: Card | None) -> Iterator[tuple[str, str]]:
             deciding.voice.mode
         ],
     )
+    for index, action in enumerate(config.actions):
+        yield ("actions" if index == 0 else ""), _action(action)
     yield "database", f"{config.store.database} ({_database_state(config.store.database)})"
 
 
@@ -121,6 +127,14 @@ def _source(loaded: Loaded, index: int, source: Source) -> str:
     return f"{source.name}: {what}{f' at {source.site}' if source.site else ''}"
 
 
+def _action(action: ActionConfig) -> str:
+    from birdwatchd.dispatch.plugins import LeftOut
+
+    if isinstance(action, LeftOut):
+        return f"{action.name}: left out, its plugin is broken"
+    return f"{action.name}: {action.kind}, {f'when a detection has {action.on}' if action.enabled else 'off'}"
+
+
 def _range(loaded: Loaded) -> str:
     place = loaded.config.location
     if not loaded.config.deciding.species_range.enabled:
@@ -132,11 +146,14 @@ def _range(loaded: Loaded) -> str:
 
 
 def _warnings(loaded: Loaded, card: Card | None) -> Iterator[str]:
+    from birdwatchd.dispatch.plugins import LeftOut
+
     config = loaded.config
     if config.location is None and config.deciding.species_range.enabled:
         yield "no location: species from all over the world may be reported; give latitude and longitude"
     elif config.deciding.species_range.enabled and card is not None and not card.has_range:
         yield f"the model {card.name} has no species range: all its species may be reported"
+    yield from sorted({action.why for action in config.actions if isinstance(action, LeftOut)})
     for source in config.sources:
         if source.kind == "recording" and not source.path.exists():
             yield f"{source.name}: there is no {source.path} now"

@@ -28,9 +28,10 @@ def run(path: Path | None) -> None:
       birdwatchd run -c garden.yaml       listen with this one
     """
     from birdwatchd.config.load import find_config, load
+    from birdwatchd.dispatch.plugins import schemas
     from birdwatchd.service.logs import set_up
 
-    loaded = load(path or find_config())
+    loaded = load(path or find_config(), actions=schemas())
     set_up(loaded.config.log)
     from birdwatchd.cli.live import Screen
     from birdwatchd.daemon import run as run_daemon

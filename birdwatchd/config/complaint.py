@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from birdwatchd.config.kinds import SAID
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from birdwatchd.config.document import Document, Part
 
+SAID_BY_PLUGIN = {"value_error", "assertion_error"}
+"""What a third party's validators raise."""
 OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 
@@ -35,18 +37,22 @@ class Fault:
     hint: str
 
 
-def complaints(error: ValidationError, document: Document) -> dict[KeyPath, str]:
-    """One sentence for each setting that is wrong."""
+def complaints(
+    error: ValidationError, document: Document, root: type[BaseModel] = Config, above: KeyPath = ()
+) -> dict[KeyPath, str]:
+    """One sentence for each setting that is wrong. `root` is the section that was validated, `above` where it stands."""
     grouped: dict[KeyPath, list[Fault]] = {}
     for found in error.errors(include_url=False, include_input=False):
-        spot, context = place(found["loc"]), found.get("ctx", {})
+        spot, context = place(found["loc"], root), found.get("ctx", {})
+        spot = replace(spot, path=(*above, *spot.path))
         if found["type"].startswith("union_tag") and spot.kind is not None:
             # The section is there, and its discriminator is wrong, one step further down.
-            spot = Place((*spot.path, str(spot.kind.discriminator)), spot.section, spot.kind)
-        fault = Fault(spot, found["type"], str(context.get("takes", "")), str(context.get("hint", "")))
+            spot = replace(spot, path=(*spot.path, str(spot.kind.discriminator)))
+        takes = str(context.get("error" if found["type"] in SAID_BY_PLUGIN else "takes", ""))
+        fault = Fault(spot, found["type"], takes, str(context.get("hint", "")))
         grouped.setdefault(spot.path, []).append(fault)
     return {
-        path: _sentence(faults, document)
+        path: _sentence(faults, document, root)
         for path, faults in grouped.items()
         if not _follows(faults, document.find(path)[1])
     }
@@ -67,12 +73,12 @@ def _follows(faults: list[Fault], part: Part | None) -> bool:
     return part is not None and bool(part.children) and {fault.type for fault in faults} == {"too_short"}
 
 
-def _sentence(faults: list[Fault], document: Document) -> str:
+def _sentence(faults: list[Fault], document: Document, root: type[BaseModel]) -> str:
     spot, types = faults[0].place, {fault.type for fault in faults}
     _, part = document.find(spot.path)
     kind = spot.kind
     if kind is None:
-        return _unknown(spot)
+        return _unknown(spot, root)
     if part is None or "missing" in types:
         return f"is missing; it takes {choice(list(kind.models)) if kind.models else kind.words}"
     if "too_short" in types:
@@ -80,6 +86,8 @@ def _sentence(faults: list[Fault], document: Document) -> str:
     if "union_tag_invalid" in types:
         kinds = list(kind.models)
         return f"must be {choice(kinds)}, is {_shown(part)}{_meant(part, kinds)}"
+    if types & SAID_BY_PLUGIN:
+        return next(fault.takes for fault in faults if fault.type in SAID_BY_PLUGIN)
     said = next((fault for fault in faults if fault.type == SAID), None)
     if said is not None and len(kind.members) == 1:
         return f"must be {said.takes}, is {_shown(part)}{'; ' * bool(said.hint)}{said.hint}"
@@ -87,12 +95,12 @@ def _sentence(faults: list[Fault], document: Document) -> str:
     return f"must be {takes}, is {_shown(part)}{_meant(part, kind.choices)}{_read_otherwise(kind, part)}"
 
 
-def _unknown(spot: Place) -> str:
+def _unknown(spot: Place, root: type[BaseModel]) -> str:
     word = str(spot.path[-1])
     close = near(word, spot.section.model_fields)
     if close:
         return f"unknown setting; did you mean {close}?"
-    elsewhere = [spelt(path) for path in _settings(Config) if path[-1] == word]
+    elsewhere = [spelt(path) for path in _settings(root) if path[-1] == word]
     if elsewhere:
         return f"unknown setting here; did you mean {choice(elsewhere)}?"
     return f"unknown setting; there are {', '.join(spot.section.model_fields)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from birdwatchd.config.mistake import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,7 +28,7 @@ def expand(text: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, .
             return "$"
         if found["wrong"]:
             mistakes.append(
-                f"${found['wrong']} is not a variable; write ${{NAME}}, or $${{ for the characters ${{"
+                f"${printable(found['wrong'])} is not a variable; write ${{NAME}}, or $${{ for the characters ${{"
             )
             return found[0]
         value = environment.get(found["name"], "")

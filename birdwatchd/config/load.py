@@ -12,6 +12,7 @@ import platformdirs
 from pydantic import ValidationError
 
 from birdwatchd.config import rules
+from birdwatchd.config.acting import Acting
 from birdwatchd.config.document import Document, read_document
 from birdwatchd.config.mistake import KeyPath, config_error
 from birdwatchd.config.schema import Config
@@ -20,6 +21,7 @@ from birdwatchd.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from birdwatchd.config.trigger import ActionConfig
     from birdwatchd.domain import Label
 
 
@@ -52,16 +54,29 @@ class Loaded:
             raise config_error(self.path, mistakes)
 
 
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
+def load(
+    path: Path,
+    environment: Mapping[str, str] = os.environ,
+    actions: Mapping[str, type[ActionConfig]] | None = None,
+) -> Loaded:
     """Read and check a config file.
+
+    Args:
+        path: the file.
+        environment: where `${NAME}` is looked up.
+        actions: what each kind of action takes. Without it actions are not looked at, and the config has none.
 
     Raises:
         ConfigError: with every mistake in it.
     """
     document = read_document(path, environment)
     tree = document.root.plain()
+    written = tree.pop("actions", None)
+    acting = (
+        Acting(path, document, actions).read(written) if actions is not None else Acting(path, document, {})
+    )
     config, found = _validate(tree, path, document)
-    wrong = dict(found)
+    wrong = acting.wrong | found
     rest = tree
     for _ in range(3):
         if config is not None:
@@ -69,15 +84,21 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Loaded:
         # What is right is held against the rules all the same, so that all mistakes show in one run.
         rest = _without(rest, found)
         config, found = _validate(rest, path, document)
-    objections = list(rules.same_names(tree.get("sources")))
+    objections = list(rules.same_names("sources", tree.get("sources")))
     if config is not None:
         objections += rules.within(config, document.has)
+        known = None if any(key[0] == "sources" for key in found) else {one.name for one in config.sources}
+        located = config.location is not None or document.has(("location",))
+        objections += rules.triggers(acting.right, known, has_location=located)
+    if actions is not None:
+        objections += rules.same_names("actions", written)
     for objection in objections:
         if not any(objection.path[: len(key)] == key for key in wrong):
             wrong[objection.path] = objection.sentence
     mistakes = [document.mistake(*one) for one in wrong.items() if one[0] not in document.unjudged]
     if mistakes or document.mistakes or config is None:
         raise config_error(path, [*document.mistakes, *mistakes])
+    config = config.model_copy(update={"actions": tuple(action for _, action in acting.right)})
     return Loaded(config, path, document)
 
 

@@ -127,11 +127,11 @@ class Place:
     kind: Kind | None
 
 
-def place(location: Sequence[str | int]) -> Place:
-    """Where pydantic's location of an error lies: it also names the members of unions, which no file knows."""
+def place(location: Sequence[str | int], root: type[BaseModel] = Config) -> Place:
+    """Where pydantic's location of an error in `root` lies: it also names the members of unions, which no file knows."""
     path: KeyPath = ()
-    kind = Kind(Config)
-    section: type[BaseModel] = Config
+    kind = Kind(root)
+    section: type[BaseModel] = root
     for step in location:
         model = kind.model
         if model is not None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from birdwatchd.config.span import parse_span
 from birdwatchd.config.species import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from birdwatchd.config.mistake import KeyPath
     from birdwatchd.config.schema import Config
+    from birdwatchd.config.trigger import ActionConfig
     from birdwatchd.domain import Label
 
 
@@ -22,17 +24,17 @@ class Objection(NamedTuple):
     sentence: str
 
 
-def same_names(sources: Any) -> Iterator[Objection]:
-    """Sources that have the name of one above them; `sources` as the file has it, right or wrong."""
+def same_names(section: str, items: Any) -> Iterator[Objection]:
+    """Sources (or actions) that have the name of one above them; `items` as the file has them, right or wrong."""
     seen: dict[str, int] = {}
-    for index, source in enumerate(sources if isinstance(sources, list) else ()):
-        name = source.get("name") if isinstance(source, dict) else None
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str):
             continue
         first = seen.setdefault(name.casefold(), index)
         if first != index:
             yield Objection(
-                ("sources", index, "name"), f"sources[{first}] has this name already; each needs its own"
+                (section, index, "name"), f"{section}[{first}] has this name already; each needs its own"
             )
 
 
@@ -48,6 +50,29 @@ def within(config: Config, wrote: Callable[[KeyPath], bool]) -> Iterator[Objecti
         )
     if config.model.precision == "half" and config.model.device == "cpu":
         yield Objection(("model", "precision"), "half is for CUDA, and model.device is cpu; write full")
+
+
+def triggers(
+    actions: Iterable[tuple[int, ActionConfig]], sources: Collection[str] | None, *, has_location: bool
+) -> Iterator[Objection]:
+    """What can never come true in the `when` of actions, given with their places in the file.
+
+    `sources` are the names of all sources, None when they are not known.
+    """
+    from birdwatchd.config.complaint import near
+
+    for index, action in actions:
+        when: KeyPath = ("actions", index, "when")
+        for number, span in enumerate(action.when.times):
+            if parse_span(span).needs_sun and not has_location:
+                yield Objection(
+                    (*when, "times", number), "needs to know where the station stands; give a location"
+                )
+        for number, source in enumerate(action.when.sources):
+            if sources is not None and source not in sources:
+                close = near(source, sources)
+                hint = f"; did you mean {close}?" if close else f"; there are {', '.join(sorted(sources))}"
+                yield Objection((*when, "sources", number), f"there is no such source{hint}")
 
 
 def against_model(
@@ -98,6 +123,12 @@ def _species(
             for key, names in lists.items()
             for index, name in enumerate(names)
         ),
+        *(
+            (("actions", action, "when", key, index), name)
+            for action, one in enumerate(config.actions)
+            for key, names in (("species", one.when.species), ("not_species", one.when.not_species))
+            for index, name in enumerate(names)
+        ),
     ]
     if wrote(("deciding", "voice", "labels")):
         voices = deciding.voice.labels
@@ -106,7 +137,7 @@ def _species(
         named = _named([pattern], labels)
         if not named:
             yield Objection(path, f"the model knows no such species{_meant(pattern, labels)}")
-        elif path[1] in ("only", "include") and not named & wanted:
+        elif path[-2] in ("only", "include", "species") and not named & wanted:
             undone = "deciding.exclude names it" if named & excluded else "deciding.only does not"
             yield Objection(path, f"can never be reported, as {undone}")
     if not wanted and not deciding.only:

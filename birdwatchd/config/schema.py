@@ -7,10 +7,10 @@ takes is in `kinds.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, SerializeAsAny
 
 from birdwatchd.config.kinds import (
     BundleName,
@@ -27,6 +27,8 @@ from birdwatchd.config.kinds import (
     Threshold,
     TimeZone,
 )
+from birdwatchd.config.strict import Strict
+from birdwatchd.config.trigger import ActionConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,27 +37,6 @@ if TYPE_CHECKING:
 def data_folder() -> Path:
     """Where birdwatchd keeps what it writes, unless the config says otherwise."""
     return platformdirs.user_data_path("birdwatchd")
-
-
-class Strict(BaseModel):
-    """What every part of the config is: frozen, and without room for a misspelt key."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_default=False,
-        allow_inf_nan=False,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_what_is_empty(cls, settings: Any) -> Any:
-        """In YAML a section whose lines are all commented out has the value null: it means the defaults."""
-        if not isinstance(settings, dict):
-            return settings
-        return {
-            key: value for key, value in settings.items() if value is not None or key not in cls.model_fields
-        }
 
 
 class Location(Strict):
@@ -173,7 +154,7 @@ class Deciding(Strict):
 
     threshold: Threshold = 0.7
     """Pooled score (mean of a window's best two segments) from which on a species is reported."""
-    thresholds: dict[str, Threshold] = {}
+    thresholds: dict[str, Threshold] = {}  # noqa: RUF012 - pydantic copies it, and nothing writes to it
     """The same for single species, by scientific or common name."""
     use_card_thresholds: bool = True
     """Take the threshold that the model's card gives for a label, where it has one and `thresholds` does not."""
@@ -211,6 +192,13 @@ class Store(Strict):
     """The SQLite file."""
     trace_days: Annotated[float, Field(ge=0), Numeric] = 7.0
     """How long `birdwatchd why` can answer: candidates that were stopped are kept so many days."""
+    delivery_days: Annotated[float, Field(ge=0), Numeric] = 30.0
+    """How long `birdwatchd deliveries` remembers what became of a delivery, in days."""
+    clips_folder: FilePath = Field(
+        default_factory=lambda: data_folder() / "clips",
+        json_schema_extra={"default": "~/.local/share/birdwatchd/clips"},
+    )
+    """Where sound and pictures go."""
 
 
 class Log(Strict):
@@ -241,6 +229,8 @@ class Config(Strict):
     """What it listens to; one or more."""
     deciding: Deciding = Deciding()
     """When a label becomes a detection."""
+    actions: tuple[SerializeAsAny[ActionConfig], ...] = ()
+    """What is set off by a detection; docs/actions.md has every kind with its own settings."""
     store: Store = Store()
     """What is written down."""
     log: Log = Log()

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from birdwatchd.config.kinds import Name, Score
-from birdwatchd.config.schema import Strict
+from birdwatchd.config.kinds import Name, Numeric, Score, SomeText, Takes, refusal
+from birdwatchd.config.span import parse_span
+from birdwatchd.config.strict import Strict
 
-TimeSpan = Annotated[str, Field(pattern=r"^\S+\.\.\S+$")]
+SPAN_WORDS = "a span such as 06:00..09:30 or sunset-30m..sunrise+1h"
+
+
+def _span(text: str) -> str:
+    try:
+        parse_span(text)
+    except ValueError as error:
+        raise refusal(SPAN_WORDS, str(error)) from None
+    return text
+
+
+TimeSpan = Annotated[str, AfterValidator(_span), Takes(SPAN_WORDS)]
 """`06:00..09:30`, `sunset-30m..sunrise+1h`; may run over midnight."""
 
 
 class When(Strict):
     """All of what is written here has to be true of a detection for the action to act."""
 
-    species: tuple[str, ...] = ()
+    species: tuple[SomeText, ...] = ()
     """Any of these; scientific or common names, `*` stands for anything. Every species when empty."""
-    not_species: tuple[str, ...] = ()
+    not_species: tuple[SomeText, ...] = ()
     """None of these."""
     min_score: Score = 0.0
     """Pooled score."""
     sources: tuple[Name, ...] = ()
     """Heard by one of these. Any source when empty."""
     times: tuple[TimeSpan, ...] = ()
-    """Begun in one of these spans, in the station's zone. Sun times need a `location`."""
+    """Begun in one of these spans, in the station's zone: clock times, or dawn, sunrise, noon, sunset and dusk with an offset. Sun times need a `location`."""
     first: Literal["of_day", "of_season", "ever"] | None = None
     """Only the first of its species: today, since the season began (March, June, September, December), or at all."""
-    at_most_per_hour: Annotated[int, Field(ge=1)] | None = None
+    at_most_per_hour: Annotated[int, Field(ge=1), Numeric] | None = None
     """So many deliveries in any 60 minutes, all species together."""
 
 
@@ -45,11 +57,13 @@ class ActionConfig(Strict):
     """Act as soon as a species is heard, or when its detection has ended, with its true end and final score."""
     when: When = When()
     """Which detections it acts on."""
-    cooldown_seconds: Annotated[float, Field(ge=0)] = 0.0
+    cooldown_seconds: Annotated[float, Field(ge=0), Numeric] = 0.0
     """After it acted on a species, it leaves that species alone for so long."""
-    overall_cooldown_seconds: Annotated[float, Field(ge=0)] = 0.0
+    overall_cooldown_seconds: Annotated[float, Field(ge=0), Numeric] = 0.0
     """After it acted at all, it rests for so long."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600), Numeric] = 30.0
     """So long one delivery may take; then it is left behind and counts as failed."""
-    max_age_seconds: Annotated[float, Field(gt=0)] | None = None
+    max_age_seconds: Annotated[float, Field(gt=0), Numeric] | None = None
     """A delivery older than this is worth nothing any more. Each kind of action has its own default."""
+    max_waiting: Annotated[int, Field(ge=1), Numeric] = 100_000
+    """So many deliveries may wait for it; the oldest give way."""
