@@ -98,7 +98,7 @@ class Journal:
         line = self._file.readline()
         header = self._parse(line)
         if header is None or "format" not in header:
-            if line and not line.startswith(_BEGINNING):
+            if not line.startswith(_BEGINNING) and not _BEGINNING.startswith(line):
                 raise UserError(
                     f"{self.path} is no resume file of birdwatchd: name another --output, or move it away"
                 )
