@@ -1,0 +1,163 @@
+"""`mqtt`: publish detections to a broker. docs/mqtt.md is what subscribers read.
+
+mqtt.py            the action: which messages a detection becomes, how fast, and what counts as done
+mqtt_settings.py   its settings
+mqtt_payload.py    topics and JSON
+mqtt_discovery.py  what Home Assistant is told
+mqtt_standing.py   the retained messages
+mqtt_link.py       the connection
+mqtt_faults.py     why there is none
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from birdwatchd.actions import Action, Context, Postpone
+from birdwatchd.actions.mqtt_link import Link, Message
+from birdwatchd.actions.mqtt_payload import OFFLINE, Topics, detection_payload, encode, is_late
+from birdwatchd.actions.mqtt_settings import MqttConfig
+from birdwatchd.actions.mqtt_standing import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+
+    from birdwatchd.actions import Item
+    from birdwatchd.domain import DailySummary, Detection, Health
+
+RETRY_SECONDS = 5.0
+"""Asking the link again costs next to nothing, so that deliveries go out soon after the broker is back."""
+SENDING_SHARE, CONFIRMED_SHARE = 0.4, 0.8
+"""Of `timeout_seconds`: until then a batch is handed over, until then it has to be confirmed."""
+BURST_SECONDS = 0.02
+"""How far the pace of catching up may be ahead of itself: pauses shorter than that are not worth taking."""
+
+
+@dataclass(slots=True)
+class _Single:
+    detection: Detection
+    context: Context
+
+
+class Mqtt(Action):
+    """Publish each detection to an MQTT broker, in the shape that birdnet-go's subscribers know."""
+
+    class Config(MqttConfig):
+        """Its settings."""
+
+    config: MqttConfig
+    durability = "durable"
+    batch_size = 200
+
+    def __init__(
+        self, config: MqttConfig, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """`now` tells the time that a message goes out."""
+        super().__init__(config)
+        self._now = now
+        self._line: tuple[Link, Standing, Topics] | None = None
+        self._free_at = 0.0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Say `offline`, and hang up."""
+        if self._line is not None:
+            link, _, topics = self._line
+            self._line = None
+            link.stop(Message(topics.status, OFFLINE, retain=True))
+
+    def run(self, detection: Detection, context: Context) -> None:
+        """Publish one."""
+        (outcome,) = self.run_batch([_Single(detection, context)])
+        if outcome is not None:
+            raise outcome
+
+    def run_batch(self, items: Sequence[Item]) -> list[Exception | None]:
+        """Publish several, pipelined; each is done when every one of its topics has its PUBACK."""
+        began = time.monotonic()
+        link, _, topics = self._open(items[0].context.node)
+        if not link.wait_connected():
+            return [Postpone(link.fault, RETRY_SECONDS) for _ in items]
+        timeout = self.config.timeout_seconds
+        bundles = self._bundles(items, topics, until=began + SENDING_SHARE * timeout)
+        said = link.send(bundles, began + CONFIRMED_SHARE * timeout)
+        outcomes = [Postpone(fault, RETRY_SECONDS) if fault else None for fault in said]
+        waiting = [Postpone("catching up: its turn comes", 0.0) for _ in items[len(said) :]]
+        return [*outcomes, *waiting]
+
+    def on_health(self, health: Health) -> None:
+        """Publish it. The first one says which sources there are."""
+        link, standing, _ = self._open(health.node)
+        standing.tell_health(link, health)
+
+    def on_daily(self, summary: DailySummary) -> None:
+        """Publish it."""
+        link, standing, _ = self._open(summary.node)
+        standing.tell_daily(link, summary)
+
+    def _open(self, node: str) -> tuple[Link, Standing, Topics]:
+        """The connection; made when the first call says which node this is."""
+        if self._line is None:
+            topics = Topics(self.config.base_for(node))
+            standing = Standing(node, topics, self.config.discovery)
+            link = Link(
+                self.config,
+                node,
+                will=Message(topics.status, OFFLINE, retain=True),
+                on_connected=lambda: standing.greet(link),
+                on_message=lambda topic, payload, retained: standing.hear(
+                    link, topic, payload, retained=retained
+                ),
+            )
+            self._line = link, standing, topics
+            link.start()
+        return self._line
+
+    def _bundles(self, items: Sequence[Item], topics: Topics, *, until: float) -> Iterator[list[Message]]:
+        """The messages of each item, made when they are sent; ends early where the pace would go on past `until`."""
+        for item in items:
+            late = is_late(item.detection, self._now(), self.config.late_seconds)
+            if late:
+                if not self._take_turn(until):
+                    return
+                item.context.note(late=True)
+            yield self._messages(item, topics, late=late)
+
+    def _messages(self, item: Item, topics: Topics, *, late: bool) -> list[Message]:
+        detection, context = item.detection, item.context
+        payload = encode(
+            detection_payload(
+                detection,
+                context.delivery.tally,
+                node=context.node,
+                location=context.location,
+                zone=context.zone,
+                late=late,
+            )
+        )
+        if detection.state == "ended":
+            return [Message(topics.ended, payload)]
+        messages = [Message(topics.detection, payload)]
+        if not late:
+            # A broker may keep it for a subscriber that is away: not for longer than it is news.
+            expiry = max(1, round(self.config.late_seconds))
+            messages.append(Message(topics.source(detection.source), payload, expiry_seconds=expiry))
+        if self.config.species_topics:
+            messages.append(Message(topics.species(detection.label), payload))
+        return messages
+
+    def _take_turn(self, until: float) -> bool:
+        """Wait as `catch_up_per_second` asks. False when it would last past `until`."""
+        now = time.monotonic()
+        self._free_at = max(self._free_at, now - BURST_SECONDS)
+        if self._free_at > until:
+            return False
+        if self._free_at > now + BURST_SECONDS:
+            time.sleep(self._free_at - now)
+        self._free_at += 1.0 / self.config.catch_up_per_second
+        return True
