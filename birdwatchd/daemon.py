@@ -103,7 +103,13 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             recorder,
         )
         stack.callback(listening.finish)
-        rules = Rules(config.deciding, card.labels, card_thresholds=card.thresholds, unranged=card.unranged)
+        rules = Rules(
+            config.deciding,
+            card.labels,
+            card_thresholds=card.thresholds,
+            unranged=card.unranged,
+            sounds=card.sounds,
+        )
         occurrence = _occurrence(config, bundle, card)
         sources = [_source(source, config, card, listening.pipeline.wake) for source in config.sources]
         for source in sources:

@@ -34,6 +34,7 @@ CARD = Card(
     embedding_dims=len(LABELS),
     source="made for tests",
     unranged=frozenset({"Human vocal"}),
+    sounds=frozenset({"Human vocal"}),
 )
 GERMAN = b"Hochton\nTiefton\nMenschliche Stimme\n"
 

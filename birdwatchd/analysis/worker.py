@@ -82,7 +82,11 @@ class Worker:
         card = self._classifier.card
         self._plan = Plan(config.window_seconds, config.hop_seconds, card.sample_rate, card.input_samples)
         self._rules = Rules(
-            config.deciding, card.labels, card_thresholds=card.thresholds, unranged=card.unranged
+            config.deciding,
+            card.labels,
+            card_thresholds=card.thresholds,
+            unranged=card.unranged,
+            sounds=card.sounds,
         )
         self._model = f"{card.name}-{card.version}"
         ranged = config.deciding.species_range.enabled and card.has_range

@@ -44,8 +44,12 @@ class Rules:
         *,
         card_thresholds: dict[str, float] | None = None,
         unranged: Collection[str] = (),
+        sounds: Collection[str] = (),
     ) -> None:
-        """`card_thresholds` and `unranged` (labels that no range model can judge) are by scientific name."""
+        """What the model's card says of its labels, by scientific name.
+
+        `unranged` are labels that no range model can judge, `sounds` those that are no species.
+        """
         self.deciding = deciding
         self.labels = labels
         card = (card_thresholds or {}) if deciding.use_card_thresholds else {}
@@ -58,6 +62,7 @@ class Rules:
         self.named = self._indices(deciding.include)
         self.wanted = self._indices(deciding.only or ("*",)) - self._indices(deciding.exclude)
         self.ranged = {label.index for label in labels if label.scientific_name not in unranged}
+        self.species = {label.index for label in labels if label.scientific_name not in sounds}
         self.human = sorted(self._indices(deciding.voice.labels)) if deciding.voice.mode != "off" else []
 
     def _indices(self, patterns: Sequence[str]) -> set[int]:
@@ -137,10 +142,10 @@ class Decider:
             threshold=threshold,
             min_hits=deciding.min_hits,
             silent=silent,
-            occurrence=None if occurrence is None else float(occurrence[index]),
+            occurrence=None if occurrence is None or index not in rules.ranged else float(occurrence[index]),
             named=index in rules.named,
             wanted=index in rules.wanted,
-            ranged=index in rules.ranged,
+            is_species=index in rules.species,
             minimum_occurrence=deciding.species_range.minimum,
             voice=voice and deciding.voice.mode == "drop",
             resting_seconds=self._detector.resting_seconds(label, window.start),

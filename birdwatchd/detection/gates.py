@@ -32,12 +32,13 @@ class Offer:
     silent: bool
     """The whole window is silent, so that nothing in it was classified."""
     occurrence: float | None
+    """None where nobody can say: no location, or a frog."""
     named: bool
     """`include` names it."""
     wanted: bool
     """`only` names it or is empty, and `exclude` does not name it."""
-    ranged: bool
-    """It is a species that the range model can judge."""
+    is_species: bool
+    """Not an engine, a dog, or the like."""
     minimum_occurrence: float
     voice: bool
     """A person speaks in this window, and that rules detections out."""
@@ -65,7 +66,7 @@ def species_range(offer: Offer) -> str:
         return "excluded by the config (deciding.only or deciding.exclude)"
     if offer.named:
         return ""
-    if not offer.ranged:
+    if not offer.is_species:
         return "not a species; name it in deciding.include to be told of it"
     if offer.occurrence is not None and offer.occurrence < offer.minimum_occurrence:
         return f"not expected here this week ({offer.occurrence:.3f} below {offer.minimum_occurrence:g})"

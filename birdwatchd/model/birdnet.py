@@ -58,6 +58,7 @@ def build(weights: Weights, names: Names | None, output: Path) -> None:
         source=weights.source,
         source_sha256=SHA256[CLASSIFIER],
         unranged=unranged(labels),
+        sounds=sounds(labels),
     )
     translations = names.languages if names else {}
     files = {
@@ -68,17 +69,19 @@ def build(weights: Weights, names: Names | None, output: Path) -> None:
     save(traced(network, graph.INPUT_SAMPLES, "embed"), output, card, files)
 
 
+def sounds(labels: Sequence[Label]) -> frozenset[str]:
+    """Labels that are no species. They have the same name twice."""
+    return frozenset(label.scientific_name for label in labels if label.scientific_name == label.common_name)
+
+
 def unranged(labels: Sequence[Label]) -> frozenset[str]:
     """Labels that the range model knows nothing of: it was made from eBird, where there are birds only.
 
-    Noises and people have the same name twice; frogs, insects and mammals have a code that is none of eBird's. It
-    gives all of them less than 0.005, everywhere and in every week.
+    Besides the sounds these are frogs, insects and mammals, which have a code that is none of eBird's. It gives all of
+    them less than 0.005, everywhere and in every week.
     """
-    return frozenset(
-        label.scientific_name
-        for label in labels
-        if label.scientific_name == label.common_name or label.code.startswith("t-")
-    )
+    animals = (label.scientific_name for label in labels if label.code.startswith("t-"))
+    return sounds(labels).union(animals)
 
 
 def require_reader() -> Any:

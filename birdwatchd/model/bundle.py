@@ -64,7 +64,9 @@ class Card:
     probes: dict[str, dict[int, float]] = field(default_factory=dict)
     """The five best scores of each probe segment when it was made: probe name, then label index."""
     unranged: frozenset[str] = frozenset()
-    """Scientific names of labels that the range model cannot judge: noises, people, pets."""
+    """Scientific names of labels that the range model cannot judge: sounds, frogs, insects, mammals."""
+    sounds: frozenset[str] = frozenset()
+    """Scientific names of labels that are no species: engines, sirens, people, dogs."""
     languages: tuple[str, ...] = ("en",)
     """Languages that it has common names in. Told by its extra files."""
     has_range: bool = False
@@ -125,7 +127,8 @@ def card_json(card: Card) -> str:
         del content[told_by_files]
     for label in content["labels"]:
         del label["index"]
-    content["unranged"] = sorted(content["unranged"])
+    for names in ("unranged", "sounds"):
+        content[names] = sorted(content[names])
     return json.dumps({"format": FORMAT} | content, ensure_ascii=False)
 
 

@@ -26,6 +26,7 @@ LABELS = (
     Label(1, "Poecile montanus", "Willow Tit"),
     Label(2, "Human vocal", "Human vocal"),
     Label(3, "Power tools", "Power tools"),
+    Label(4, "Hyla arborea", "European Tree Frog"),
 )
 NAMES = [label.common_name for label in LABELS]
 
@@ -38,7 +39,8 @@ class Station:
             Deciding.model_validate(deciding),
             LABELS,
             card_thresholds={"Poecile montanus": 0.95},
-            unranged={"Human vocal", "Power tools"},
+            unranged={"Human vocal", "Power tools", "Hyla arborea"},
+            sounds={"Human vocal", "Power tools"},
         )
         self.decider = Decider(rules, occurrence or Nowhere(), Naming("run", "garden", "home", "m"))
         self.columns: list[NDArray[np.float32]] = []
@@ -140,6 +142,11 @@ def test_the_species_range() -> None:
     }
 
 
+def test_a_frog_is_told_of_although_the_range_model_knows_birds_only() -> None:
+    frog = {"European_Tree_Frog": 0.95}
+    assert Station(occurrence=Nothing()).gates({}, frog, frog) == {"European Tree Frog": "detection"}
+
+
 def test_a_voice_anywhere_in_the_window_drops_the_bird() -> None:
     voice = {"Human_vocal": 0.25}
     gates = Station().gates(voice, TIT, TIT)
@@ -184,7 +191,7 @@ def test_the_range_model_is_asked_once_a_week() -> None:
 
     def model(latitude: float, longitude: float, week: int) -> NDArray[np.float32]:
         asked.append((latitude, longitude, week))
-        return np.zeros(4, dtype=np.float32)
+        return np.zeros(5, dtype=np.float32)
 
     here = SpeciesRange(model, 52.5, 13.4)
     for day in (date(2026, 5, 1), date(2026, 5, 7), date(2026, 5, 8)):

@@ -21,7 +21,7 @@ GOOD = Offer(
     occurrence=0.5,
     named=False,
     wanted=True,
-    ranged=True,
+    is_species=True,
     minimum_occurrence=0.03,
     voice=False,
     resting_seconds=0.0,
@@ -43,7 +43,11 @@ def test_a_good_offer_passes() -> None:
         ({"silent": True}, "level", "silence: nothing reaches the microphone"),
         ({"wanted": False}, "species_range", "excluded by the config (deciding.only or deciding.exclude)"),
         ({"occurrence": 0.01}, "species_range", "not expected here this week (0.010 below 0.03)"),
-        ({"ranged": False}, "species_range", "not a species; name it in deciding.include to be told of it"),
+        (
+            {"is_species": False},
+            "species_range",
+            "not a species; name it in deciding.include to be told of it",
+        ),
         ({"voice": True}, "voice", "a person speaks"),
         ({"pooled": 0.66}, "threshold", "score 0.66 below 0.7"),
         (
@@ -62,7 +66,7 @@ def test_what_each_gate_stops(changes: dict[str, Any], gate: str, reason: str) -
 def test_include_lets_through_what_the_range_would_stop() -> None:
     good = replace(GOOD, values=np.array([0.9, 0.75, 0.1], dtype=np.float32), named=True)
     assert judge(replace(good, occurrence=0.0))[0] == "detection"
-    assert judge(replace(good, ranged=False))[0] == "detection"
+    assert judge(replace(good, is_species=False))[0] == "detection"
     assert judge(replace(good, wanted=False))[0] == "species_range"
 
 
