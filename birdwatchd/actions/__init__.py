@@ -121,7 +121,7 @@ class Action(ABC):
         return 0.0
 
     def on_health(self, health: Health) -> None:  # noqa: B027 - most do not care
-        """What the node says of itself every minute. Only the latest is kept while the action is busy."""
+        """What the node says of itself as soon as it listens, and every minute. Only the latest is kept while the action is busy."""
 
     def on_daily(self, summary: DailySummary) -> None:  # noqa: B027 - most do not care
         """Yesterday's species and counts, once a day."""

@@ -67,3 +67,8 @@ class ActionConfig(Strict):
     """A delivery older than this is worth nothing any more. Each kind of action has its own default."""
     max_waiting: Annotated[int, Field(ge=1), Numeric] = 100_000
     """So many deliveries may wait for it; the oldest give way."""
+
+    @property
+    def states(self) -> frozenset[str]:
+        """The states of a detection that it acts on. One that also tells of the end says so here."""
+        return frozenset({self.on})

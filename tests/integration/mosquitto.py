@@ -9,11 +9,13 @@ import socket
 import subprocess
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tests.integration.rtsp import free_port
 from tests.integration.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 USER, PASSWORD = "birds", "a secret: ü"
