@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.integration.soundserver import SoundServer, needs_sound_server
+from tests.shared import SHARED, needs_shared
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -65,6 +68,17 @@ store:
 """
     )
     return path
+
+
+MICROPHONE = """\
+model:
+  bundle: {bundle}
+sources:
+  - name: garden
+    kind: microphone
+store:
+  database: {database}
+"""
 
 
 def birdwatchd(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -194,3 +208,33 @@ def test_a_mistake_is_one_sentence_and_status_2(config: Path, old: str, new: str
     config.write_text(config.read_text().replace("include: [Low Tone]", "threshold: 0.7").replace(old, new))
     refused = birdwatchd("run", "-c", config, status=2)
     assert words in refused.stderr
+
+
+@needs_sound_server
+@needs_shared
+def test_a_microphone_is_heard_by_the_real_model(birdnet_bundle: Path, tmp_path: Path) -> None:
+    """A real sound server plays a real recording to the real daemon."""
+    config = tmp_path / "config.yaml"
+    config.write_text(MICROPHONE.format(bundle=birdnet_bundle, database=tmp_path / "birds.sqlite"))
+    with SoundServer(tmp_path) as server:
+        daemon = subprocess.Popen(
+            [*BIRDWATCHD, "run", "-c", str(config)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**server.environment, "HOME": os.environ["HOME"]},
+        )
+        try:
+            read_until(daemon, "listening")
+            server.play(SHARED / "soundscapes" / "monitoR_survey.wav")
+            heard = set()
+            while "Ovenbird" not in heard:
+                heard.add(read_until(daemon, "detection")["species"])
+            assert "Black-throated Green Warbler" in heard
+            daemon.terminate()
+            assert daemon.wait(30) == 0
+        finally:
+            daemon.kill()
+            daemon.wait()
+            assert daemon.stderr is not None
+            daemon.stderr.close()
+    assert heard <= {found["common_name"] for found in detections(config)}
