@@ -158,12 +158,14 @@ def read_until(process: subprocess.Popen[str], event: str, seconds: float = 60) 
     """The next log line of that name."""
     assert process.stderr is not None
     deadline = time.monotonic() + seconds
+    said = []
     for line in process.stderr:
+        said.append(line)
         assert time.monotonic() < deadline, f"no {event} within {seconds} s"
         if line.startswith("{") and json.loads(line)["event"] == event:
             found: dict[str, Any] = json.loads(line)
             return found
-    raise AssertionError(f"the daemon ended without {event}")
+    raise AssertionError(f"the daemon ended without {event}: {''.join(said)}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
