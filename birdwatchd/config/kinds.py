@@ -12,6 +12,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from birdwatchd.config.clip_name import DEFAULT as CLIP_NAME
+from birdwatchd.config.clip_name import ClipName
+
+CLIP_NAME_WORDS = f"a template such as {CLIP_NAME}"
 SAID = "said"
 """The type of an error that says what the setting must be, in words of its own, and perhaps a hint."""
 
@@ -83,6 +87,14 @@ def _bundle(bundle: str, info: ValidationInfo) -> str:
     return bundle
 
 
+def _clip_name(template: str) -> str:
+    try:
+        ClipName.parse(template)
+    except ValueError as error:
+        raise refusal(CLIP_NAME_WORDS, str(error)) from None
+    return template
+
+
 def _option(option: str) -> str:
     if option.startswith("-") and " " in option:
         raise refusal("one word", "write an option and its value as two items of the list")
@@ -120,4 +132,6 @@ FilePath = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_path)]
 """A path; `~` is the home folder, and a relative one counts from the folder of the config file."""
 BundleName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_bundle)]
 Option = Annotated[str, StringConstraints(min_length=1), AfterValidator(_option)]
+ClipTemplate = Annotated[str, AfterValidator(_clip_name), Takes(CLIP_NAME_WORDS)]
+"""What names the files of a detection; see clip_name.py."""
 OffOr = Annotated[T, BeforeValidator(_off)]

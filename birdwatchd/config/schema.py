@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import platformdirs
 from pydantic import Field, SerializeAsAny
 
+from birdwatchd.config.clip_name import DEFAULT as CLIP_NAME
 from birdwatchd.config.kinds import (
     BundleName,
+    ClipTemplate,
     FilePath,
     Language,
     Moment,
@@ -182,6 +184,17 @@ class Deciding(Strict):
     """People are private."""
 
 
+class Retention(Strict):
+    """How much sound and how many pictures stay on the disk."""
+
+    days: Annotated[float, Field(gt=0), Numeric] | None = None
+    """Older files are deleted; when left out, only for want of room."""
+    gigabytes: Annotated[float, Field(gt=0), Numeric] = 10.0
+    """All files in the clips folder together never take more (10⁹ bytes each): others give way first, then nothing is written."""
+    free_gigabytes: Annotated[float, Field(ge=0), Numeric] = 1.0
+    """So much of the disk is left free for everybody else."""
+
+
 class Store(Strict):
     """What is written down, and where."""
 
@@ -199,6 +212,12 @@ class Store(Strict):
         json_schema_extra={"default": "~/.local/share/birdwatchd/clips"},
     )
     """Where sound and pictures go."""
+    clip_name: ClipTemplate = CLIP_NAME
+    """How they are named: `{common}`, `{scientific}`, `{code}`, `{source}`, `{start:…}` (strftime, in the station's zone) and `{id}`, which must be there; `{id:.8}` is its first 8 digits. `/` makes folders."""
+    continuous: bool = False
+    """Also write all that is heard, in hourly FLAC files below `clips_folder/recordings`."""
+    retention: Retention = Retention()
+    """How much of it stays."""
 
 
 class Log(Strict):

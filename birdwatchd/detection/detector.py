@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from birdwatchd.domain import Detection, detection_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from birdwatchd.domain import Label, Window
 
 ROUNDING = timedelta(milliseconds=50)
@@ -39,6 +41,8 @@ class Naming:
     source: str
     site: str
     model: str
+    clip_path: Callable[[Label, datetime, str], str] | None = None
+    """Where its sound and pictures go, by label, start and id: below the clips folder, without a suffix. None: none are kept."""
 
 
 class Detector:
@@ -125,8 +129,9 @@ class Detector:
         first_sample = max(firing.first_sample, self._ended.get(firing.label.index, (0,))[0])
         start = _time(window, first_sample)
         naming = self._naming
+        identity = detection_id(naming.source, firing.label.scientific_name, start, naming.model)
         detection = Detection(
-            id=detection_id(naming.source, firing.label.scientific_name, start, naming.model),
+            id=identity,
             run_id=naming.run_id,
             source=naming.source,
             site=naming.site,
@@ -141,7 +146,7 @@ class Detector:
             threshold=firing.threshold,
             occurrence=firing.occurrence,
             processing_ns=processing_ns,
-            clip_path="",
+            clip_path=naming.clip_path(firing.label, start, identity) if naming.clip_path else "",
             voice=firing.voice,
             state="started",
         )

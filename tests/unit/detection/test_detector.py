@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -129,3 +130,17 @@ def test_detections_of_a_species_never_overlap_and_each_ends_once(
         assert one.end_sample <= following.start_sample
     assert all(d.start_sample < d.end_sample <= d.start_sample + 12_000 for d in ended)
     assert sum(d.windows for d in ended) == sum(bool(spans) for spans in hits)
+
+
+def test_the_clip_path_is_made_at_birth_and_stays() -> None:
+    naming = replace(
+        NAMING, clip_path=lambda label, start, identity: f"{start:%H%M}/{label.common_name}-{identity}"
+    )
+    by = Detector(naming, hold_seconds=3, max_detection_seconds=30, refractory_seconds=0)
+    started, ended = listen(by, {0: [firing(0, (0, 1))], 1: [firing(1, (0, 1))]}, 8)
+    assert started.clip_path == f"0430/Great Tit-{started.id}"
+    assert ended.clip_path == started.clip_path
+
+
+def test_without_a_name_for_clips_there_is_no_path() -> None:
+    assert {found.clip_path for found in listen(detector(), {0: [firing(0, (0, 1))]}, 8)} == {""}
