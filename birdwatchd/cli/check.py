@@ -154,6 +154,9 @@ def _warnings(loaded: Loaded, card: Card | None) -> Iterator[str]:
     elif config.deciding.species_range.enabled and card is not None and not card.has_range:
         yield f"the model {card.name} has no species range: all its species may be reported"
     yield from sorted({action.why for action in config.actions if isinstance(action, LeftOut)})
+    for action in config.actions:
+        if action.enabled:
+            yield from action.warnings()
     for source in config.sources:
         if source.kind == "recording" and not source.path.exists():
             yield f"{source.name}: there is no {source.path} now"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from birdwatchd.config.kinds import Name, Numeric, Score, SomeText, Takes, refusal
 from birdwatchd.config.span import parse_span
 from birdwatchd.config.strict import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SPAN_WORDS = "a span such as 06:00..09:30 or sunset-30m..sunrise+1h"
 
@@ -72,3 +75,7 @@ class ActionConfig(Strict):
     def states(self) -> frozenset[str]:
         """The states of a detection that it acts on. One that also tells of the end says so here."""
         return frozenset({self.on})
+
+    def warnings(self) -> Iterator[str]:
+        """What `birdwatchd check` should tell: a sentence for each thing on this machine that would keep it from acting."""
+        yield from ()

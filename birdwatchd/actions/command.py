@@ -1,0 +1,141 @@
+"""`command`: a detection starts a program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
+
+from birdwatchd.actions import Action, ActionConfig, Context, GiveUp
+from birdwatchd.actions.child import Overdue, run_child
+from birdwatchd.actions.payload import encoded
+from birdwatchd.actions.placeholders import MEANINGS, fill_argument, meanings_of, refuse_unknown
+from birdwatchd.config.kinds import FilePath, Numeric, SomeText, Takes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from birdwatchd.domain import Detection
+
+
+class CommandFailed(Exception):  # noqa: N818 - it says what happened
+    """The program says that it did not do it."""
+
+
+def program_path(program: str, info: ValidationInfo) -> str:
+    """A program as the config names it: `~` is the home folder, and a relative path counts from the config's folder."""
+    if "/" not in program:
+        return program
+    folder = (info.context or {}).get("folder", Path())
+    return str(Path(folder) / Path(program).expanduser())
+
+
+def missing_program(program: str) -> str:
+    """Why it could not be started, in a sentence; empty when it could."""
+    return "" if shutil.which(program) else f"there is no program {program}; install it, or give its path"
+
+
+def _words(words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    program, *arguments = words
+    if "{" in program:
+        raise ValueError("must not have a placeholder in its first item: that names the program")
+    for argument in arguments:
+        if "\0" in argument:
+            raise ValueError("has a NUL character; no program can be given one")
+        refuse_unknown(argument, MEANINGS)
+    return (program_path(program, info), *arguments)
+
+
+Words = Annotated[
+    tuple[SomeText, ...],
+    Field(min_length=1, max_length=200),
+    AfterValidator(_words),
+    Takes("a list: the program, and each argument as an item of its own"),
+]
+
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Command(Action):
+    """Start a program.
+
+    It is started as it is, never through a shell, with a clean environment: `PATH`, `HOME`, `LANG`, `TZ`, what
+    `environment` adds, and every placeholder as `BIRDWATCHD_SPECIES`, `BIRDWATCHD_SCORE` and so on. On its standard input
+    it can read the detection as JSON (docs/webhook.md). Exit status 0 means done; its output is kept with the delivery.
+
+    When it takes too long, it and all that it started are ended. What it leaves running when it exits is ended too,
+    unless started with `setsid`. A value that begins with `-` loses its dashes where it would begin an argument, so that
+    no name can become an option.
+    """
+
+    class Config(ActionConfig):
+        """Start a program."""
+
+        argv: Words
+        """The program and its arguments, one item each. In the arguments `{species}` and the other placeholders are replaced; `{{` stands for `{`."""
+        environment: dict[VariableName, Annotated[SecretStr, Takes("text")]] = {}  # noqa: RUF012 - pydantic copies it
+        """Variables that it gets besides; `${NAME}` in a value is replaced from the daemon's own environment."""
+        working_folder: FilePath | None = None
+        """Where it is started; the home folder when left out."""
+        give_up_statuses: tuple[Annotated[int, Field(ge=1, le=255), Numeric], ...] = ()
+        """Exit statuses after which it is not tried again."""
+        output_bytes: Annotated[int, Field(ge=0, le=100_000), Numeric] = 2000
+        """So much of its output is kept, from the end."""
+
+        def warnings(self) -> Iterator[str]:
+            """What `birdwatchd check` should tell."""
+            missing = missing_program(self.argv[0])
+            if missing:
+                yield f"{self.name}: {missing}"
+
+    config: Config
+    durability = "ephemeral"
+    default_max_age_seconds = 120.0
+
+    def run(self, detection: Detection, context: Context) -> None:
+        """Start it, and wait for its end."""
+        config = self.config
+        values = meanings_of(detection, context)
+        program, *arguments = config.argv
+        folder = config.working_folder or _home()
+        try:
+            ended = run_child(
+                [program, *(fill_argument(argument, values) for argument in arguments)],
+                seconds=0.95 * config.timeout_seconds,
+                environment=self._environment(values, context),
+                folder=folder,
+                given=encoded(detection, context),
+                keep_bytes=config.output_bytes,
+            )
+        except Overdue as overdue:
+            context.note(output=overdue.output)
+            raise
+        context.note(status=ended.status, output=ended.output)
+        if ended.status in config.give_up_statuses:
+            raise GiveUp(ended.told(program))
+        if ended.status != 0:
+            raise CommandFailed(ended.told(program))
+
+    def _environment(self, values: dict[str, str], context: Context) -> dict[str, str]:
+        clean = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(_home())}
+        clean["LANG"] = os.environ.get("LANG", "C.UTF-8")
+        if isinstance(context.zone, ZoneInfo) and context.zone.key:
+            clean["TZ"] = context.zone.key
+        elif "TZ" in os.environ:
+            clean["TZ"] = os.environ["TZ"]
+        ours = {f"BIRDWATCHD_{name.upper()}": value for name, value in values.items()}
+        own = {name: value.get_secret_value() for name, value in self.config.environment.items()}
+        return clean | ours | own
+
+
+def _home() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError:
+        # A user without one, as services have.
+        return Path("/")
+    return home if home.is_dir() else Path("/")
