@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from birdwatchd.audio.clips import GONE, cut
 from birdwatchd.domain import Segment
 from birdwatchd.track import Track
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from birdwatchd.audio.source import Source
     from birdwatchd.audio.windows import Plan
     from birdwatchd.detection.decider import Decider
-    from birdwatchd.domain import Candidate, Detection, LedgerEntry, Scores, Window
+    from birdwatchd.domain import Candidate, Clip, Detection, LedgerEntry, Scores, Window
     from birdwatchd.track import Due
 
 ACCOUNT_SECONDS = 5.0
@@ -85,13 +86,16 @@ class Pipeline:
         self._patient = patient
         self._held: list[tuple[Track, Due]] = []  # collected, but not yet a whole batch
         self._tracks: list[Track] = []
+        self._by_name: dict[str, Track] = {}
         self._wake = threading.Event()
         self._stopping = False
         self._accounted_at = time.monotonic()
 
     def add(self, source: Source, decider: Decider) -> None:
         """Listen to a source that has been started. Before `run`."""
-        self._tracks.append(Track(source, decider, self._plan))
+        track = Track(source, decider, self._plan)
+        self._tracks.append(track)
+        self._by_name[source.name] = track
 
     def wake(self) -> None:
         """There may be something to do: sources call this after they have written."""
@@ -101,6 +105,22 @@ class Pipeline:
         """No more sound will come: `run` finishes what is there and returns."""
         self._stopping = True
         self._wake.set()
+
+    def sample_rate(self, source: str) -> int:
+        """The rate of a source in Hz. From any thread, once it was added."""
+        return self._by_name[source].source.ring.sample_rate
+
+    def is_ready(self, source: str, sample: int) -> bool:
+        """Is a source's sound below `sample` captured and analysed, or will it never be? From any thread."""
+        track = self._by_name.get(source)
+        return track is None or track.is_ready(sample)
+
+    def clip(self, detection: Detection, before_seconds: float, after_seconds: float) -> Clip | str:
+        """A detection's sound with so much around it, or the reason why there is none. From any thread."""
+        track = self._by_name.get(detection.source)
+        if track is None or track.decider.naming.run_id != detection.run_id:
+            return GONE
+        return cut(track.sound(), detection.start_sample, detection.end_sample, before_seconds, after_seconds)
 
     def run(self) -> None:
         """Work until every source is finished or `stop` was called."""

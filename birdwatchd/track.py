@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from birdwatchd.audio.clips import Sound
 from birdwatchd.audio.ledger import Ledger
 from birdwatchd.audio.windows import Plan, Segmenter, Skipped, StretchEnd, Windower
 from birdwatchd.domain import Segment
@@ -24,6 +25,8 @@ Due = Segment | StretchEnd | Skipped
 
 DEAF_SECONDS = 3.0
 """So long without a sample, and a source's silence is counted as lost while it lasts."""
+STANDSTILL_SECONDS = 30.0
+"""So long without a sample, and nobody waits any more for what was to follow a detection."""
 QUIET_SECONDS = 60.0
 """So long of digital silence, and the log says that the microphone seems to be dead."""
 
@@ -44,11 +47,31 @@ class Track:
         self._written_at = time.monotonic()
         self._silent_seconds = 0.0
         self._hop_seconds = plan.hop_seconds
+        self._hop_samples = round(plan.hop_seconds * source.ring.sample_rate)
+        self._heard_to = 0
 
     @property
     def seconds_until_due(self) -> float:
         """How long the pipeline may sleep for this source, unless it is woken."""
         return min(max(self._segmenter.seconds_until_due, 0.005), 0.5)
+
+    def is_ready(self, sample: int) -> bool:
+        """Is all below `sample` analysed, or is there nothing to wait for? Asked by any thread."""
+        if self._heard_to >= sample or (self.done and self._heard_to >= self.source.ring.written):
+            return True
+        return time.monotonic() - self._written_at > STANDSTILL_SECONDS
+
+    def sound(self) -> Sound:
+        """What clips are cut from. Asked by any thread, anew for each clip."""
+        voices = self.decider.voices
+        return Sound(
+            self.source.name,
+            self.source.ring,
+            self.source.clock,
+            self._heard_to,
+            voices.spans,
+            voices.unheard,
+        )
 
     def take(self, *, stopping: bool) -> Due | None:
         """What is due next. Sets `done` when nothing will ever be due again."""
@@ -72,14 +95,20 @@ class Track:
             self._ledger.analysed(segment.stop_sample)
             self.decider.listen(segment.start_sample, segment.stop_sample, scores)
         self._watch_level(silent=silent)
+        # Where the next segment begins: until that is scored, a voice may still be found behind it.
+        self._hear_to(min(segment.stop_sample, segment.start_sample + self._hop_samples))
         return self._windower.add(segment.start_sample, segment.stop_sample, scores)
 
     def part(self, due: StretchEnd | Skipped) -> tuple[Window, Scores] | None:
         """What comes next does not join what was before; the last window of the stretch, where it was a short one."""
         if isinstance(due, StretchEnd):
             self._ledger.skipped(due.rest.stop_sample, due.rest.cause)
+            self.decider.voices.miss(due.rest.start_sample, due.rest.stop_sample)
+            self._hear_to(due.sample)
             return self._windower.end()
         self._windower.clear()
+        self.decider.voices.miss(due.start_sample, due.stop_sample)
+        self._hear_to(due.stop_sample)
         self._ledger.skipped(due.stop_sample, due.cause)
         logger.warning(
             "too slow, sound was skipped",
@@ -99,6 +128,10 @@ class Track:
         if deaf_seconds > DEAF_SECONDS and self.source.fault and not (stopping or self.source.finished):
             self._ledger.deaf(deaf_seconds)
         return self._ledger.take()
+
+    def _hear_to(self, sample: int) -> None:
+        self._heard_to = max(self._heard_to, sample)
+        self.decider.voices.forget(self.source.ring.oldest)
 
     def _watch_level(self, *, silent: bool) -> None:
         """Say once when the microphone seems to be dead, and once when it is back."""

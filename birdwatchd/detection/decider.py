@@ -75,9 +75,9 @@ class Decider:
     def __init__(self, rules: Rules, occurrence: Occurrence, naming: Naming) -> None:
         self._rules = rules
         self._occurrence = occurrence
-        self._naming = naming
+        self.naming = naming
         deciding = rules.deciding
-        self._voices = VoiceSpans(rules.human, deciding.voice.threshold)
+        self.voices = VoiceSpans(rules.human, deciding.voice.threshold)
         self._detector = Detector(
             naming,
             hold_seconds=deciding.hold_seconds,
@@ -86,15 +86,17 @@ class Decider:
         )
 
     def listen(self, start: int, stop: int, values: NDArray[np.float32]) -> None:
-        """Look for voices in a segment, `values` float32 (labels,). Before the windows that hold it."""
-        self._voices.mark(start, stop, values)
+        """Look for voices in a segment, `values` float32 (labels,). Before the windows that hold it.
+
+        What is found is kept until `voices.forget`: clips ask for it long after the windows have passed.
+        """
+        self.voices.mark(start, stop, values)
 
     def decide(self, window: Window, scores: Scores, *, silent: bool, processing_ns: int) -> Decision:
         """Judge every label that the window offers, and follow those that pass."""
-        self._voices.forget(window.start_sample)
         pooled = pool(scores.values)
         occurrence = self._occurrence.on(window.start.date())
-        voice = self._voices.overlap(window.start_sample, window.stop_sample)
+        voice = self.voices.overlap(window.start_sample, window.stop_sample)
         firings: list[Firing] = []
         candidates: list[Candidate] = []
         for index in self._offered(pooled):
@@ -165,8 +167,8 @@ class Decider:
 
     def _candidate(self, window: Window, offer: Offer, gate: str, reason: str) -> Candidate:
         return Candidate(
-            source=self._naming.source,
-            site=self._naming.site,
+            source=self.naming.source,
+            site=self.naming.site,
             start=window.start,
             start_sample=window.start_sample,
             label=offer.label,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from birdwatchd.domain import Label
 
 
+Spans = tuple[tuple[int, int], ...]
+"""Stretches of a source: first sample and one past the last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A label that a window offers, with all that the gates look at."""
@@ -111,23 +115,33 @@ def judge(offer: Offer) -> tuple[str, str]:
 
 
 class VoiceSpans:
-    """Where people spoke in one source, in samples."""
+    """Where people spoke in one source, in samples. One thread writes, any thread reads."""
 
     def __init__(self, human: Sequence[int], threshold: float) -> None:
         """`human` are the indices of the labels that mean people."""
         self._human = list(human)
         self._threshold = threshold
-        self._spans: list[tuple[int, int]] = []
+        # Replaced, never changed: a reader may be walking them.
+        self.spans: Spans = ()
+        self.unheard: Spans = ()
 
     def mark(self, start: int, stop: int, values: NDArray[np.float32]) -> None:
         """Note the segment, `values` float32 (labels,), if any of the human labels is high enough in it."""
         if self._human and float(values[self._human].max()) >= self._threshold:
-            self._spans.append((start, stop))
+            self.spans = (*self.spans, (start, stop))
+
+    def miss(self, start: int, stop: int) -> None:
+        """Nobody listened there, so anybody may have spoken."""
+        if self._human and stop > start:
+            self.unheard = (*self.unheard, (start, stop))
 
     def overlap(self, start: int, stop: int) -> bool:
         """Did anyone speak between these samples?"""
-        return any(first < stop and last > start for first, last in self._spans)
+        return any(first < stop and last > start for first, last in self.spans)
 
     def forget(self, before: int) -> None:
         """Drop what nobody will ask for any more."""
-        self._spans = [span for span in self._spans if span[1] > before]
+        if self.spans and self.spans[0][1] <= before:
+            self.spans = tuple(span for span in self.spans if span[1] > before)
+        if self.unheard and self.unheard[0][1] <= before:
+            self.unheard = tuple(span for span in self.unheard if span[1] > before)

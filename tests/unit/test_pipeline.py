@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from birdwatchd.audio.clips import GONE
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.audio.ring import Ring
 from birdwatchd.audio.windows import Plan
@@ -17,11 +20,12 @@ from birdwatchd.config.schema import Deciding
 from birdwatchd.detection.decider import Decider, Rules
 from birdwatchd.detection.detector import Naming
 from birdwatchd.detection.species_range import Nowhere
-from birdwatchd.domain import Candidate, Detection, Label, LedgerEntry
+from birdwatchd.domain import Candidate, Clip, Detection, Label, LedgerEntry
 from birdwatchd.pipeline import Listeners, Pipeline
+from tests.doubles import sample_detection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -219,3 +223,71 @@ def test_listeners_hear_of_a_detection_after_it_was_recorded() -> None:
     pipeline.add(tape, Decider(Rules(Deciding(), LABELS), Nowhere(), Naming("run", "garden", "", "m")))
     pipeline.run()
     assert order == [("started", 1), ("ended", 2)]
+
+
+def test_a_clip_is_ready_when_its_end_is_analysed() -> None:
+    tape = Tape()
+    pipeline, _, _ = pipeline_for(tape)
+    assert pipeline.sample_rate("garden") == RATE
+    assert pipeline.is_ready("nowhere", 10**9)
+    tape.play(4.6, 0.05)
+    listening = threading.Thread(target=pipeline.run)
+    listening.start()
+    try:
+        # Of segments [0 s, 3 s) and [1.5 s, 4.5 s); the next begins at 3 s and may still find a voice behind that.
+        wait_for(lambda: pipeline.is_ready("garden", 3000))
+        assert not pipeline.is_ready("garden", 3001)
+        tape.finished = True
+        pipeline.wake()
+        wait_for(lambda: pipeline.is_ready("garden", 10**9))
+    finally:
+        pipeline.stop()
+        listening.join()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_detections_sound_is_what_was_played() -> None:
+    tape = Tape()
+    tape.play(15, 0.05)
+    tape.play(4.5, 0.9)
+    tape.play(15, 0.05)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape)
+    pipeline.run()
+    ended = notebook.detections[-1]
+    clip = pipeline.clip(ended, 2, 3)
+    assert isinstance(clip, Clip)
+    assert (clip.start_sample, clip.stop_sample) == (11_500, 24_000)
+    assert np.array_equal(clip.samples, tape.ring.read(11_500, 24_000))
+    assert clip.start == START + timedelta(seconds=11.5)
+    assert pipeline.clip(replace(ended, run_id="an earlier run"), 2, 3) == GONE
+    assert pipeline.clip(replace(ended, source="a removed one"), 2, 3) == GONE
+
+
+def test_a_voice_is_remembered_for_as_long_as_its_sound() -> None:
+    """Long after the windows that saw it, a clip that reaches back to it knows."""
+    tape = Tape()
+    tape.play(60, 0.05)
+    tape.finished = True
+    pipeline, _, classifier = pipeline_for(tape)
+    spoken = iter([0.0, 0.0, 0.9])
+    quiet = classifier.classify
+
+    def classify(segments: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores = quiet(segments)
+        scores[:, 1] = [next(spoken, 0.0) for _ in segments]
+        return scores
+
+    classifier.classify = classify  # type: ignore[method-assign]
+    pipeline.run()
+    call = sample_detection(run_id="run", start_sample=50_000, end_sample=52_000)
+    for before, voice in ((43.9, False), (44.0, False), (44.1, True), (45, True)):  # it lies from 3 s to 6 s
+        clip = pipeline.clip(call, before, 0)
+        assert isinstance(clip, Clip)
+        assert clip.voice is voice
