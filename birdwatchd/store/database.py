@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,17 +31,23 @@ class Database:
     The connection may be used from any thread, from one at a time: the recorder sees to that.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: WriterLock | None,
+        turn: threading.Lock | None = None,
+    ) -> None:
         """Use `open`."""
         self.path = path
         self._connection = connection
         self._lock = lock
+        # SQLite itself would have one of two writers look again every few milliseconds.
+        self._turn = turn or threading.Lock()
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Database:
         """Open the database at `path`; for writing, make it where there is none and bring it up to date.
-
-        Detections that a run left going on when it died are ended where they were last heard.
 
         Raises:
             StoreError: it cannot be used; the message says why and what to do.
@@ -100,6 +107,36 @@ class Database:
             )
         return cls(path, connection, None)
 
+    @classmethod
+    def open_beside(cls, path: Path) -> Database:
+        """Open the database for one short writing, also while the daemon has it.
+
+        Raises:
+            StoreError: there is none, or it cannot be used.
+        """
+        with cls.open(path, read_only=True):
+            pass  # it is there, it is ours, and of this format
+        try:
+            return cls(path, _connect(path, "mode=rw"), None)
+        except sqlite3.Error as error:
+            raise StoreError(sentence(error, path)) from error
+
+    def second(self) -> Database:
+        """Another connection to the same file, for another thread; the two take turns at writing.
+
+        What is committed on it survives the death of the process, and perhaps not a power cut: until the next commit of
+        the first connection it may be undone as a whole.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        try:
+            connection = _connect(self.path, "mode=rw")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            raise StoreError(sentence(error, self.path)) from error
+        return Database(self.path, connection, None, self._turn)
+
     def __enter__(self) -> Self:
         return self
 
@@ -120,7 +157,7 @@ class Database:
         Raises:
             sqlite3.Error: nothing was written.
         """
-        with _transaction(self._connection):
+        with self._turn, _transaction(self._connection):
             yield self._connection
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
@@ -226,8 +263,3 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {number}")
         logger.info("database brought up to date", path=str(path), format=number)
-    # The lock is ours, so whoever began these is gone.
-    with _transaction(connection):
-        left = connection.execute("UPDATE detections SET state = 'ended' WHERE state = 'started'").rowcount
-    if left:
-        logger.warning("detections ended that an earlier run left going on", detections=left)

@@ -113,6 +113,12 @@ def write(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     connection.executemany(_WRITE, rows)
 
 
+def end_all(connection: sqlite3.Connection) -> list[Detection]:
+    """End what goes on, where it was last heard; those that were ended. Inside a transaction."""
+    rows = connection.execute("UPDATE detections SET state = 'ended' WHERE state = 'started' RETURNING *")
+    return [from_row(row) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which detections are looked for. Empty means all."""

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ from birdwatchd.store.faults import is_passing, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from birdwatchd.domain import Candidate, Detection, LedgerEntry
     from birdwatchd.store.database import Database
+    from birdwatchd.store.posting import Posting
 
 logger = structlog.get_logger()
 
@@ -31,6 +34,10 @@ _CHUNK = 1000
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _posting_nothing(_now: datetime) -> AbstractContextManager[Callable[..., None]]:
+    return nullcontext(lambda *_: None)
 
 
 class Recorder:
@@ -52,6 +59,7 @@ class Recorder:
         node: str = "",
         config_hash: str = "",
         trace_days: float = 7.0,
+        posting: Posting | None = None,
         flush_seconds: float = 30.0,
         flush_rows: int = 1000,
         keep: int = 100_000,
@@ -62,7 +70,9 @@ class Recorder:
 
         Traces are deleted when they are `trace_days` old. Traces and ledger are written every `flush_seconds`, when
         there are `flush_rows` traces, or along with a detection. While the disk is in trouble, `keep` detections, and as
-        many traces, wait in memory.
+        many traces, wait in memory. `posting` makes the deliveries of what is recorded, if there is anything to set off.
+
+        Detections that an earlier run left going on when it died are ended where they were last heard.
 
         Raises:
             StoreError: not even the run can be written down.
@@ -76,7 +86,8 @@ class Recorder:
         self._monotonic = monotonic
         self._wall = wall
         self._lock = threading.Lock()
-        self._detections: deque[detections.Row] = deque()
+        self._posting = posting.making if posting is not None else _posting_nothing
+        self._detections: deque[Detection] = deque()
         self._traces: deque[traces.Row] = deque()
         self._ledger: dict[ledger.Key, float] = {}
         self._fault = ""
@@ -84,10 +95,14 @@ class Recorder:
         self._tried = monotonic()
         now = wall()
         try:
-            with database.transaction() as connection:
+            with self._posting(now) as post, database.transaction() as connection:
+                left = detections.end_all(connection)
+                post(connection, left)
                 runs.begin(connection, runs.Run(run_id, now, now, None, version, model, node, config_hash))
         except sqlite3.Error as error:
             raise StoreError(sentence(error, database.path)) from error
+        if left:
+            logger.warning("detections ended that an earlier run left going on", detections=len(left))
 
     @property
     def pending(self) -> int:
@@ -103,9 +118,9 @@ class Recorder:
         """Write a detection that has started or ended; it is on the disk on return, unless `pending` says otherwise."""
         if detection.run_id != self._run_id:
             raise ValueError(f"a detection of run {detection.run_id} for the recorder of run {self._run_id}")
-        row = detections.to_row(detection)
+        detections.to_row(detection)  # what cannot be written is refused here, where it comes from
         with self._lock:
-            self._detections.append(row)
+            self._detections.append(detection)
             if len(self._detections) > self._keep:
                 self._drop()
             if not self._fault or self._is_due():
@@ -148,7 +163,8 @@ class Recorder:
         with self._lock:
             if self._write() and self._end():
                 return True
-            for row in self._detections:
+            for detection in self._detections:
+                row = detections.to_row(detection)
                 logger.error("detection lost", **dict(zip(detections.COLUMNS, row, strict=True)))
             return False
 
@@ -180,8 +196,9 @@ class Recorder:
         chunk = tuple(islice(self._detections, _CHUNK))
         is_last = len(chunk) == len(self._detections)
         now = self._wall()
-        with self._database.transaction() as connection:
-            detections.write(connection, chunk)
+        with self._posting(now) as post, self._database.transaction() as connection:
+            detections.write(connection, map(detections.to_row, chunk))
+            post(connection, chunk)
             if is_last:
                 traces.write(connection, self._traces, now)
                 # A little every time: no night with a long pause, and a card that wears evenly.

@@ -84,5 +84,34 @@ _FIRST = (
     """,
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_DELIVERIES = (
+    # In the order of their making. Each carries the detection as it was then, so that it can go out years of schema later.
+    """
+    CREATE TABLE deliveries (
+        number INTEGER PRIMARY KEY,
+        detection_id TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('started', 'ended')),
+        action TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('durable', 'ephemeral', 'bounded')),
+        status TEXT NOT NULL CHECK (status IN ('waiting', 'done', 'dead', 'expired', 'lost')),
+        attempts INTEGER NOT NULL,
+        next_utc TEXT NOT NULL,      -- not to be tried before
+        created_utc TEXT NOT NULL,
+        expires_utc TEXT NOT NULL,   -- worth nothing from then on
+        ready_source TEXT NOT NULL,
+        ready_sample INTEGER,        -- a bounded one has to wait until this was analysed; empty while that is not known
+        after_samples INTEGER NOT NULL,
+        run_id TEXT NOT NULL,
+        detection TEXT NOT NULL,     -- JSON
+        tally TEXT NOT NULL,         -- JSON
+        error TEXT NOT NULL,         -- what the last attempt came to, empty when all went well
+        notes TEXT NOT NULL,         -- JSON
+        settled_utc TEXT,
+        UNIQUE (detection_id, state, action)
+    ) STRICT
+    """,
+    "CREATE INDEX deliveries_waiting ON deliveries (action, number, next_utc) WHERE status = 'waiting'",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES)
 """Step n leads from version n to n + 1; SQLite's `user_version` counts them."""

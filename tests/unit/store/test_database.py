@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from birdwatchd.store.database import Database
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.schema import APPLICATION_ID, STEPS
-from tests.rows import capture_log, detection, write
+from tests.rows import detection, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,13 +208,34 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
         assert database.rows("SELECT * FROM ledger") == []
 
 
-def test_what_a_dead_run_left_going_on_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = capture_log(monkeypatch)
-    path = write(tmp_path / "db", detection(0, state="started"), detection(60))
-    with Database.open(path) as database:
-        found = list(find(database, Choice()))
-    assert found == [detection(0), detection(60)]
-    assert [line["detections"] for line in log if "left going on" in line["event"]] == [1]
+def test_two_connections_take_turns_at_writing(tmp_path: Path) -> None:
+    with Database.open(tmp_path / "db") as database, database.second() as second:
+        began = threading.Event()
+
+        def write() -> None:
+            began.set()
+            with second.transaction() as connection:
+                connection.execute("INSERT INTO ledger VALUES ('h', 's', 'lost', 'second', 1)")
+
+        writer = threading.Thread(target=write)
+        with database.transaction() as connection:
+            writer.start()
+            assert began.wait(10)
+            writer.join(0.05)
+            assert writer.is_alive()
+            connection.execute("INSERT INTO ledger VALUES ('h', 's', 'lost', 'first', 1)")
+        writer.join(10)
+        causes = [row["cause"] for row in second.rows("SELECT cause FROM ledger")]
+        assert sorted(causes) == ["first", "second"]
+
+
+def test_a_short_writing_beside_the_daemon_needs_a_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no database"):
+        Database.open_beside(tmp_path / "db")
+    with Database.open(tmp_path / "db"), Database.open_beside(tmp_path / "db") as beside:
+        with beside.transaction() as connection:
+            connection.execute("INSERT INTO ledger VALUES ('h', 's', 'lost', '', 1)")
+        assert len(beside.rows("SELECT * FROM ledger")) == 1
 
 
 def test_a_damaged_database_is_said_in_one_sentence(tmp_path: Path) -> None:

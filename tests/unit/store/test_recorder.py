@@ -12,7 +12,7 @@ from birdwatchd.store import ledger, runs, traces
 from birdwatchd.store.database import Database
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
-from tests.rows import BLACKBIRD, DAWN, Clock, candidate, capture_log, detection, entry
+from tests.rows import BLACKBIRD, DAWN, Clock, candidate, capture_log, detection, entry, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -336,3 +336,13 @@ def test_another_thread_may_close(path: Path, recorder: Recorder) -> None:
     thread.join()
     assert answers == [True]
     assert count(path, "traces") == 1
+
+
+def test_what_a_dead_run_left_going_on_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = capture_log(monkeypatch)
+    path = write(tmp_path / "db", detection(0, state="started"), detection(60))
+    with Database.open(path) as database:
+        Recorder(database, run_id="run-2")
+        found = list(find(database, Choice()))
+    assert found == [detection(0), detection(60)]
+    assert [line["detections"] for line in log if "left going on" in line["event"]] == [1]
