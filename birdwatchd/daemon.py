@@ -14,6 +14,7 @@ import structlog
 
 from birdwatchd import __version__
 from birdwatchd.audio.windows import Plan
+from birdwatchd.config.clip_name import ClipName
 from birdwatchd.detection.decider import Decider, Rules
 from birdwatchd.detection.detector import Naming
 from birdwatchd.detection.species_range import Nowhere, SpeciesRange
@@ -28,12 +29,14 @@ from birdwatchd.store.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
     from birdwatchd.audio.source import Source
     from birdwatchd.config import schema
     from birdwatchd.config.load import Loaded
     from birdwatchd.detection.species_range import Occurrence
+    from birdwatchd.domain import Label
     from birdwatchd.model.bundle import Card
     from birdwatchd.pipeline import Listeners
 
@@ -115,7 +118,9 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         for source in sources:
             source.start()
             stack.callback(source.stop)
-            naming = Naming(run_id, source.name, source.site or config.node, model)
+            naming = Naming(
+                run_id, source.name, source.site or config.node, model, _clip_path(config, source.name)
+            )
             listening.pipeline.add(source, Decider(rules, occurrence, naming))
         listening.start()
         logger.info(
@@ -185,7 +190,7 @@ def _occurrence(config: schema.Config, bundle: Path, card: Card) -> Occurrence:
 
 def _source(source: schema.Source, config: schema.Config, card: Card, wake: Callable[[], None]) -> Source:
     """The source that the config describes, not started."""
-    ring_seconds = config.deciding.max_detection_seconds + config.window_seconds + LAG_SECONDS
+    ring_seconds = _ring_seconds(config)
     if source.kind == "microphone":
         from birdwatchd.audio.microphone import Microphone
 
@@ -196,7 +201,31 @@ def _source(source: schema.Source, config: schema.Config, card: Card, wake: Call
         return Stream(source, ring_seconds=ring_seconds, wake=wake)
     from birdwatchd.audio.recording import Recording
 
-    zone = (
-        zoneinfo.ZoneInfo(config.location.timezone) if config.location and config.location.timezone else None
-    )
-    return Recording(source, ring_seconds=ring_seconds, wake=wake, zone=zone)
+    return Recording(source, ring_seconds=ring_seconds, wake=wake, zone=_zone(config))
+
+
+def _zone(config: schema.Config) -> tzinfo | None:
+    """The station's zone; None is the machine's own."""
+    place = config.location
+    return zoneinfo.ZoneInfo(place.timezone) if place and place.timezone else None
+
+
+def _ring_seconds(config: schema.Config) -> float:
+    """The longest detection, the sound that actions want before and after it, and what the classifier may lag behind."""
+    wanted = [
+        max((getattr(action, name, 0.0) for action in config.actions if action.enabled), default=0.0)
+        for name in ("before_seconds", "after_seconds")
+    ]
+    return config.deciding.max_detection_seconds + config.window_seconds + sum(wanted) + LAG_SECONDS
+
+
+def _clip_path(config: schema.Config, source: str) -> Callable[[Label, datetime, str], str] | None:
+    """What names the files of a source's detections; None when no clips are kept."""
+    if not any(action.kind == "save_clip" and action.enabled for action in config.actions):
+        return None
+    template, zone = ClipName.parse(config.store.clip_name), _zone(config)
+
+    def name(label: Label, start: datetime, identity: str) -> str:
+        return template.render(label=label, source=source, start=start, identity=identity, zone=zone)
+
+    return name

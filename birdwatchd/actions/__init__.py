@@ -117,7 +117,10 @@ class Action(ABC):
         return outcomes
 
     def after_seconds(self) -> float:
-        """How much sound after the detection has to be in the ring before `run` is called (a clip's post-roll)."""
+        """How much sound after the detection has to be in the ring before `run` is called (a clip's post-roll).
+
+        The ring is made long enough for the settings `before_seconds` and `after_seconds`, where a Config has them.
+        """
         return 0.0
 
     def on_health(self, health: Health) -> None:  # noqa: B027 - most do not care

@@ -79,8 +79,10 @@ class ClipName:
             raise ValueError(f"a part of it is longer than {MOST_BYTES} bytes")
         return name
 
-    def render(self, *, label: Label, source: str, start: datetime, identity: str, zone: tzinfo) -> str:
-        """The path below the clips folder, without a suffix."""
+    def render(
+        self, *, label: Label, source: str, start: datetime, identity: str, zone: tzinfo | None
+    ) -> str:
+        """The path below the clips folder, without a suffix. `zone` is the station's, None the machine's own."""
         values = {
             "common": label.common_name,
             "scientific": label.scientific_name,
