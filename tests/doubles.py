@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from birdwatchd.domain import Clip, Delivery, Detection, Label, Tally, detection_id
+from birdwatchd.domain import Clip, Delivery, Detection, Health, Label, SourceHealth, Tally, detection_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,34 @@ def sample_delivery(action: str = "one", **changes: Any) -> Delivery:
         "created": DAWN + timedelta(seconds=5),
     }
     return Delivery(**{**fields, **changes})
+
+
+def sample_health(*sources: SourceHealth, **changes: Any) -> Health:
+    """What the node says of itself, with these sources: one that hears well when left out."""
+    fields: dict[str, Any] = {
+        "node": "wood",
+        "at": DAWN,
+        "uptime_seconds": 90_000.5,
+        "version": "0.1.0",
+        "model": "tiny-1",
+        "device": "cpu",
+        "sources": sources or (sample_source_health(),),
+        "deliveries_waiting": 2,
+    }
+    return Health(**{**fields, **changes})
+
+
+def sample_source_health(name: str = "garden", **changes: Any) -> SourceHealth:
+    """A source that hears well, with these fields changed."""
+    fields: dict[str, Any] = {
+        "captured_seconds": 86_400.0,
+        "analysed_seconds": 86_397.1234,
+        "lost_seconds": {"overrun": 1.5},
+        "last_block_age_seconds": 0.0213,
+        "level_dbfs": -61.25,
+        "fault": "",
+    }
+    return SourceHealth(name=name, **{**fields, **changes})
 
 
 @dataclass

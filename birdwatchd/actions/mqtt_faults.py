@@ -58,6 +58,8 @@ def unreachable(error: BaseException | None, settings: MqttConfig) -> str:
         return f"nothing listens at {broker}; is the broker running, are host and port right?"
     if isinstance(error, socket.gaierror):
         return f"the broker's host {settings.host!r} is not found; is its name right, does the network work?"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return silent("", settings)
     if isinstance(error, TimeoutError):
         return f"the broker at {broker} does not answer; is it running, does a firewall stand between?"
     return f"the broker at {broker} cannot be reached: {error}"
@@ -84,16 +86,24 @@ def silent(said: str, settings: MqttConfig) -> str:
         return alert
     if "keep alive" in said.lower():
         return f"the broker at {broker} takes connections and does not answer; is it hung?"
-    hint = "does it ask for a certificate?" if settings.tls else "does that port want TLS?"
+    hint = (
+        "is that a port for TLS, and does it ask for a certificate?"
+        if settings.tls
+        else "is that a port for TLS?"
+    )
     return f"the broker at {broker} hangs up without an answer; {hint}"
 
 
-def lost(reason: str, settings: MqttConfig) -> str:
+def lost(reason: str, settings: MqttConfig, *, steady: bool) -> str:
     """A connection that had stood has ended. `reason` is what the broker gave as a reason, if it did."""
     broker = address(settings)
     if "taken over" in reason:
         return f"another client took over the connection to {broker}; every client needs its own client_id"
-    return f"the connection to the broker at {broker} was lost" + (f": {reason}" if reason else "")
+    if reason:
+        return f"the broker at {broker} ended the connection: {reason}"
+    # Not every broker says that a client of the same name took over.
+    hint = "" if steady else " soon after it stood; does another client have the same client_id?"
+    return f"the connection to the broker at {broker} was lost{hint}"
 
 
 def unconfirmed(seconds: float, settings: MqttConfig) -> str:

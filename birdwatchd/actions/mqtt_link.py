@@ -76,6 +76,7 @@ class Link:
         self._steady_from = 0.0
         self._attempts = 0
         self._told: set[str] = set()
+        self._connecting_is_news = True
         self._transport_said = ""
         self._settled = (
             threading.Condition()
@@ -220,7 +221,11 @@ class Link:
         self.fault = ""
         self._steady_from = time.monotonic() + STEADY_SECONDS
         self._up.set()
-        logger.info("mqtt connected", action=self._settings.name, broker=mqtt_faults.address(self._settings))
+        if self._connecting_is_news:
+            self._connecting_is_news = False
+            logger.info(
+                "mqtt connected", action=self._settings.name, broker=mqtt_faults.address(self._settings)
+            )
         try:
             self._on_connected()
         except Exception:
@@ -232,10 +237,12 @@ class Link:
         self._up.clear()
         self._client.drop_out_messages()
         if was_up:
-            if time.monotonic() > self._steady_from:
+            steady = time.monotonic() > self._steady_from
+            if steady:
                 self._attempts = 0
                 self._told.clear()
-            self._away(self.fault or mqtt_faults.lost(reason if told_by_broker else "", self._settings))
+            said = reason if told_by_broker else ""
+            self._away(self.fault or mqtt_faults.lost(said, self._settings, steady=steady))
         elif not self._refused_already():
             self._away(mqtt_faults.silent(f"{reason} {self._transport_said}", self._settings))
         with self._settled:
@@ -255,6 +262,7 @@ class Link:
         self._client.reconnect_delay_set(pause, pause)
         if not self._stopping and sentence not in self._told:
             self._told.add(sentence)
+            self._connecting_is_news = True
             logger.warning("mqtt not connected", action=self._settings.name, reason=sentence)
 
     def _confirmed(self, mid: int, reason: Any) -> None:

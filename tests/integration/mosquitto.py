@@ -67,6 +67,8 @@ class Mosquitto:
     """What is retained or queued survives `kill`; it writes its whole database at every message then."""
     certificate: tuple[Path, Path] | None = None
     """Certificate and key: then it speaks TLS."""
+    rules: Path | None = None
+    """Who may do what (its `acl_file`)."""
     authority: Path | None = None
     """Whose clients' certificates it wants; none when left out."""
     port: int = field(default_factory=free_port)
@@ -100,6 +102,8 @@ class Mosquitto:
         if self.persistent:
             lines[3:3] = ["persistence true", f"persistence_location {self.folder}/"]
             lines[3:3] = ["autosave_interval 1", "autosave_on_changes true"]
+        if self.rules is not None:
+            lines += [f"acl_file {self.rules}"]
         if self.certificate is not None:
             lines += [f"certfile {self.certificate[0]}", f"keyfile {self.certificate[1]}"]
         if self.authority is not None:
@@ -110,7 +114,6 @@ class Mosquitto:
         wait_until(self._answers, "Mosquitto starts")
 
     def kill(self) -> None:
-        self._signal(signal.SIGCONT)
         self._signal(signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
@@ -126,9 +129,16 @@ class Mosquitto:
         words = ["mosquitto_pub", *self._words(), "-q", "1", "-t", topic, "-m", payload]
         subprocess.run([*words, "-r"] if retain else words, check=True, timeout=30)
 
-    def subscriber(self, *topics: str, ca: Path | None = None) -> Subscriber:
-        """An independent subscriber. It is subscribed when this returns."""
-        return Subscriber(self._words(ca), topics)
+    def subscriber(self, *topics: str, session: str = "") -> Subscriber:
+        """An independent subscriber, perhaps one that comes back. When this returns it has heard all that waited for it."""
+        return Subscriber([*self._words(), *_session(session)], topics)
+
+    def leave_session(self, session: str, *topics: str) -> None:
+        """Subscribe and go away: the broker keeps what comes."""
+        words = ["mosquitto_sub", *self._words(), *_session(session), "-q", "1", "-E"]
+        subprocess.run(
+            [*words, *(word for topic in topics for word in ("-t", topic))], check=True, timeout=30
+        )
 
     def __enter__(self) -> Self:
         self.start()
@@ -138,9 +148,8 @@ class Mosquitto:
         with contextlib.suppress(ProcessLookupError):
             self.kill()
 
-    def _words(self, ca: Path | None = None) -> list[str]:
-        words = ["-h", "localhost", "-p", str(self.port), "-u", USER, "-P", PASSWORD, "-V", "5"]
-        return [*words, "--cafile", str(ca)] if ca else words
+    def _words(self) -> list[str]:
+        return ["-h", "localhost", "-p", str(self.port), "-u", USER, "-P", PASSWORD, "-V", "5"]
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -151,6 +160,10 @@ class Mosquitto:
         assert self._process.poll() is None, (self.folder / "log").read_text()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def _session(name: str) -> list[str]:
+    return ["-i", name, "-c", "-x", "3600"] if name else []
 
 
 class Heard(NamedTuple):
