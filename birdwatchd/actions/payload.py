@@ -1,6 +1,6 @@
 """A detection as JSON, for the programs and servers that actions give it to. docs/webhook.md shows one.
 
-The fields of `detection` are those of `birdwatchd detections --format json`. (MQTT speaks birdnet-go's dialect instead.)
+The fields of `detection` are those of `birdwatchd detections --json`. (MQTT speaks birdnet-go's dialect instead.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+"""Webhooks and notifications, to a real web server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from birdwatchd.actions import GiveUp, Postpone
+from birdwatchd.actions.webhook import Webhook, key_of, signature
+from tests.doubles import FakeContext, sample_delivery, sample_detection
+from tests.integration.rtsp import free_port
+from tests.integration.web import WebServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[WebServer]:
+    with WebServer(tmp_path / "web") as running:
+        yield running
+
+
+def webhook(url: str, **settings: Any) -> Webhook:
+    given = {"name": "one", "kind": "webhook", "url": url, **settings}
+    return Webhook(Webhook.Config.model_validate(given))
+
+
+def test_a_detection_is_posted_and_signed(server: WebServer) -> None:
+    context = FakeContext()
+    began = int(datetime.now(UTC).timestamp())
+    signing = {"secret": "wren"}
+    headers = {"Authorization": "Bearer t", "content-type": "text/plain"}
+    with webhook(f"{server.url}/birds", **signing, headers=headers) as one:
+        one.run(sample_detection(), context)
+    (request,) = server.requests
+    assert (request.method, request.path) == ("POST", "/birds")
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["authorization"] == "Bearer t"
+    assert request.headers["webhook-id"] == context.delivery.key
+    seconds = int(request.headers["webhook-timestamp"])
+    assert seconds >= began
+    made = signature(key_of(one.config.secret), context.delivery.key, seconds, request.body)  # type: ignore[arg-type] # it is given above
+    assert request.headers["webhook-signature"] == made
+    assert json.loads(request.body)["detection"]["common_name"] == "Great Tit"
+    assert context.notes == {"status": 200}
+
+
+def test_the_connection_is_kept(server: WebServer) -> None:
+    with webhook(server.url) as one:
+        for _ in range(3):
+            one.run(sample_detection(), FakeContext())
+    assert len({request.peer for request in server.requests}) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 410])
+def test_a_refusal_is_final(server: WebServer, status: int) -> None:
+    with webhook(f"{server.url}/status/{status}") as one, pytest.raises(GiveUp) as refused:
+        one.run(sample_detection(), FakeContext())
+    assert str(refused.value) == f"127.0.0.1:{server.port} answers {status}: <html>no such thing</html>"
+
+
+def test_a_redirect_is_not_followed(server: WebServer) -> None:
+    with webhook(f"{server.url}/moved") as one, pytest.raises(GiveUp, match=r"answers 302; it has moved"):
+        one.run(sample_detection(), FakeContext())
+    assert [request.path for request in server.requests] == ["/moved"]
+
+
+def test_a_server_in_trouble_is_asked_again(server: WebServer) -> None:
+    server.plan((503, {}, "down"), (429, {"Retry-After": "30"}, "too many"), (500, {"Retry-After": "x"}, ""))
+    with webhook(f"{server.url}/plan") as one:
+        said = []
+        for _ in range(3):
+            with pytest.raises(Postpone) as later:
+                one.run(sample_detection(), FakeContext())
+            said.append((str(later.value).partition(" ")[2], later.value.seconds))
+        one.run(sample_detection(), FakeContext())
+    assert said == [("answers 503: down", None), ("answers 429: too many", 30.0), ("answers 500", None)]
+
+
+def test_an_answer_with_our_secrets_in_it_is_not_repeated(server: WebServer) -> None:
+    server.plan((400, {}, "wrong: Bearer hush"))
+    with (
+        webhook(f"{server.url}/plan?key=1", headers={"Authorization": "Bearer hush"}) as one,
+        pytest.raises(GiveUp, match=r"wrong: \*\*\*$"),
+    ):
+        one.run(sample_detection(), FakeContext())
+
+
+def test_nobody_there_is_told_without_the_address() -> None:
+    url = f"http://u:hush@127.0.0.1:{free_port()}/hush?hush"
+    with webhook(url) as one, pytest.raises(Postpone) as later:
+        one.run(sample_detection(), FakeContext())
+    assert "cannot be reached: Connection refused" in str(later.value)
+    assert "hush" not in str(later.value)
+    with (
+        webhook("http://nobody.invalid") as one,
+        pytest.raises(Postpone, match=r"^nobody.invalid cannot be reached"),
+    ):
+        one.run(sample_detection(), FakeContext())
+
+
+def test_only_a_server_that_proves_itself_is_told(tmp_path: Path) -> None:
+    certificate = tmp_path / "own.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=own"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", certificate, "-out", tmp_path / "ca.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    certificate.write_bytes(certificate.read_bytes() + (tmp_path / "ca.pem").read_bytes())
+    with WebServer(tmp_path / "web", certificate=certificate) as server:
+        with webhook(server.url) as one, pytest.raises(Postpone, match=r"certificate verify failed: self"):
+            one.run(sample_detection(), FakeContext())
+        with webhook(server.url, ca=str(tmp_path / "ca.pem")) as one:
+            one.run(sample_detection(), FakeContext())
+        with (
+            webhook(server.url, ca=str(tmp_path / "none.pem")) as one,
+            pytest.raises(Postpone, match="No such file"),
+        ):
+            one.run(sample_detection(), FakeContext())
+        assert len(server.requests) == 1
+
+
+def test_a_delivery_that_comes_twice_has_the_same_identity(server: WebServer) -> None:
+    context = FakeContext(delivery=sample_delivery("tell", attempts=3))
+    with webhook(server.url) as one:
+        one.run(sample_detection(), context)
+        one.run(sample_detection(), context)
+    first, second = server.requests
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
