@@ -1,0 +1,73 @@
+"""When the sun rises and sets at the station, on every day of the year, also where it does neither."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from birdwatchd.config.schema import Location
+    from birdwatchd.config.span import Sun
+
+HORIZON = {"dawn": -6.0, "dusk": -6.0, "sunrise": -0.833, "sunset": -0.833}
+"""The sun's height in degrees at its events: civil twilight, and the sun's upper edge on the horizon."""
+_DAY = timedelta(days=1)
+_HALF_DAY = timedelta(hours=12)
+_SLACK = timedelta(minutes=30)
+"""The sun's lowest point is not to the second half a day after its highest."""
+
+
+class Sky:
+    """The sun's day at one place."""
+
+    def __init__(self, location: Location, zone: tzinfo) -> None:
+        from astral import Observer
+
+        self._observer = Observer(location.latitude, location.longitude)
+        self._zone = zone
+        self.at = lru_cache(maxsize=256)(self._at)
+
+    def _at(self, event: Sun, day: date) -> datetime:
+        """The time of an event, aware UTC. Days are the zone's, and each has its own noon.
+
+        Where the sun does not set, it rises and sets at midnight, the moments between which it is up all the time; where
+        it does not rise, at noon. So a span grows and shrinks from day to day without a leap.
+        """
+        from astral.sun import elevation
+
+        noon = self._noon(day)
+        if event == "noon":
+            return noon
+        forward = event in ("sunset", "dusk")
+        found = self._found(event, noon, forward=forward)
+        if found is not None:
+            return found
+        if elevation(self._observer, noon, with_refraction=False) <= HORIZON[event]:
+            return noon
+        return noon + _HALF_DAY if forward else noon - _HALF_DAY
+
+    def _noon(self, day: date) -> datetime:
+        """The sun's noon that is nearest to the clock's: the zone may be far from the sun."""
+        from astral.sun import noon
+
+        wanted = datetime.combine(day, time(12), self._zone).astimezone(UTC)
+        noons = [noon(self._observer, day + _DAY * shift, tzinfo=UTC) for shift in (-1, 0, 1)]
+        return min(noons, key=lambda one: abs(one - wanted))
+
+    def _found(self, event: str, noon: datetime, *, forward: bool) -> datetime | None:
+        """The event in the half day before that noon, or the one after it; None when there is none."""
+        import astral.sun
+
+        for shift in (0, -1, 1):
+            try:
+                found: datetime = getattr(astral.sun, event)(
+                    self._observer, noon.date() + _DAY * shift, tzinfo=UTC
+                )
+            except ValueError:
+                continue  # the sun does not come so far on that day
+            if timedelta() <= (found - noon if forward else noon - found) <= _HALF_DAY + _SLACK:
+                return found
+        return None
