@@ -15,6 +15,7 @@ import soundfile
 from birdwatchd.analysis.settings import settle
 from birdwatchd.analysis.sites import Site
 from birdwatchd.analysis.worker import Settings, Task, Worker
+from birdwatchd.model.classifier import Classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,3 +167,21 @@ def test_the_same_file_always_gets_the_same_scores(tmp_path: Path, tiny_bundle: 
     assert analyse(tiny_bundle, path, windows_minimum=0.001) == analyse(
         tiny_bundle, path, windows_minimum=0.001
     )
+
+
+def test_batches_depend_on_the_file_alone(
+    tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last bits of a score depend on its batch, so every batch is full, however late the sound comes."""
+    sizes: list[int] = []
+    classify = Classifier.classify
+
+    def count(self: Classifier, segments: NDArray[np.float32]) -> NDArray[np.float32]:
+        sizes.append(len(segments))
+        return classify(self, segments)
+
+    monkeypatch.setattr(Classifier, "classify", count)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound(60, (HIGH, 6, 12)), RATE)
+    analyse(tiny_bundle, path)
+    assert sizes == [8, 8, 8, 8, 7]  # 39 segments
