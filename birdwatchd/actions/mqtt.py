@@ -87,8 +87,8 @@ class Mqtt(Action):
         bundles = self._bundles(items, topics, until=began + SENDING_SHARE * timeout)
         said = link.send(bundles, began + CONFIRMED_SHARE * timeout)
         outcomes = [Postpone(fault, RETRY_SECONDS) if fault else None for fault in said]
-        waiting = [Postpone("catching up: its turn comes", 0.0) for _ in items[len(said) :]]
-        return [*outcomes, *waiting]
+        rest = (link.fault, RETRY_SECONDS) if link.fault else ("catching up: its turn comes", 0.0)
+        return [*outcomes, *(Postpone(*rest) for _ in items[len(said) :])]
 
     def on_health(self, health: Health) -> None:
         """Publish it. The first one says which sources there are."""

@@ -125,7 +125,8 @@ class Link:
         """Publish bundles of messages in their order, and wait for all their PUBACKs until `deadline` (monotonic).
 
         Returns:
-            For each bundle what became of it: "" when all of its messages were confirmed, else a sentence.
+            For each bundle what became of it: "" when all of its messages were confirmed, else a sentence. Ends
+            early where the connection did: bundles that were not asked for any more have no entry.
         """
         began = time.monotonic()
         with self._settled:
@@ -133,17 +134,18 @@ class Link:
             life = self._life
         sent = []
         for bundle in bundles:
-            alive = self._life == life and self._up.is_set()
-            sent.append([self._publish(message) if alive else 0 for message in bundle])
+            if self._life != life or not self._up.is_set():
+                break
+            sent.append([self._publish(message) for message in bundle])
         with self._settled:
-            self._awaited = {mid for mids in sent for mid in mids} - self._acks.keys()
+            self._awaited = {mid for mids in sent for mid in mids if mid} - self._acks.keys()
             self._settled.wait_for(
                 lambda: not self._awaited or self._life != life, max(0.0, deadline - time.monotonic())
             )
             acks = dict(self._acks)
-            alive = self._life == life
-        missing = self.fault
-        if alive and any(mid not in acks for mids in sent for mid in mids):
+            silent = self._life == life and bool(self._awaited)
+        missing = self.fault or "the connection is being lost"
+        if silent:
             missing = self.fault = mqtt_faults.unconfirmed(time.monotonic() - began, self._settings)
             self._hang_up()
         return [next((said for mid in mids if (said := acks.get(mid, missing))), "") for mids in sent]
@@ -217,6 +219,8 @@ class Link:
     def _answered(self, reason: Any) -> None:
         if reason.is_failure:
             self._away(mqtt_faults.refused(str(reason), self._settings))
+            return
+        if self._stopping:
             return
         self.fault = ""
         self._steady_from = time.monotonic() + STEADY_SECONDS
