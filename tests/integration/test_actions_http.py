@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from birdwatchd.actions import GiveUp, Postpone
+from birdwatchd.actions.notify import Notify
 from birdwatchd.actions.webhook import Webhook, key_of, signature
 from tests.doubles import FakeContext, sample_delivery, sample_detection
 from tests.integration.rtsp import free_port
@@ -137,3 +139,58 @@ def test_a_delivery_that_comes_twice_has_the_same_identity(server: WebServer) ->
     first, second = server.requests
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
+
+
+def notify(*urls: str, **settings: Any) -> Notify:
+    pytest.importorskip("apprise")
+    given = {"name": "one", "kind": "notify", "urls": urls, **settings}
+    return Notify(Notify.Config.model_validate(given))
+
+
+def clips(folder: Path) -> FakeContext:
+    """A detection's sound and two pictures, in a folder whose name an address could not hold as it is."""
+    context = FakeContext(clips_folder=folder / "wood & 100%?")
+    stem = context.clips_folder / sample_detection().clip_path
+    stem.parent.mkdir(parents=True)
+    for suffix in (".flac", "_1.jpg", "_2.jpg"):
+        stem.with_name(stem.name + suffix).write_bytes(f"bytes of {suffix}".encode())
+    return context
+
+
+def test_a_message_is_sent_with_its_files(server: WebServer, tmp_path: Path) -> None:
+    context = clips(tmp_path)
+    one = notify(
+        f"json://127.0.0.1:{server.port}/json",
+        f"form://127.0.0.1:{server.port}/form",
+        title="{species}!",
+        text="{percent} % <at> {time}",
+        attach=["clip", "picture"],
+    )
+    one.run(sample_detection(), context)
+    as_json, as_form = server.requests
+    told = json.loads(as_json.body)
+    assert (told["title"], told["message"]) == ("Great Tit!", "93 % <at> 04:42:10")
+    assert [base64.b64decode(one["base64"]) for one in told["attachments"]] == [
+        b"bytes of .flac",
+        b"bytes of _1.jpg",
+        b"bytes of _2.jpg",
+    ]
+    assert as_form.headers["content-type"].startswith("multipart/form-data")
+    assert b'filename="garden-Parus_major-044210_2.jpg"' in as_form.body
+    assert b"bytes of _2.jpg" in as_form.body
+    assert context.notes == {"told": 2, "attached": 3}
+
+
+def test_only_those_who_were_not_told_are_told_again(server: WebServer) -> None:
+    server.plan((500, {}, "down"))
+    one = notify(f"json://127.0.0.1:{server.port}/fine", f"json://u:hushhush@127.0.0.1:{server.port}/plan")
+    context = FakeContext()
+    with pytest.raises(Postpone) as later:
+        one.run(sample_detection(), context)
+    assert str(later.value).startswith("urls[1]: ")
+    assert "500" in str(later.value)
+    assert "hush" not in str(later.value)
+    one.run(sample_detection(), context)
+    assert [request.path for request in server.requests] == ["/fine", "/plan", "/plan"]
+    one.run(sample_detection(), context)
+    assert len(server.requests) == 5
