@@ -103,10 +103,15 @@ class FakeContext:
     delivery: Delivery = field(default_factory=sample_delivery)
     sound: Clip | str | Callable[[float, float], Clip | str] = "the sound is no longer in memory"
     """What `clip` answers; called with the seconds before and after where it is a function."""
+    full: str = ""
+    """Why there is no room for files, if there is none."""
     notes: dict[str, str | float | bool] = field(default_factory=dict)
 
     def clip(self, before_seconds: float, after_seconds: float) -> Clip | str:
         return self.sound(before_seconds, after_seconds) if callable(self.sound) else self.sound
+
+    def make_room(self, size: int) -> str:
+        return self.full
 
     def note(self, **fields: str | float | bool) -> None:
         self.notes |= fields

@@ -58,6 +58,9 @@ class Context(Protocol):
     def clip(self, before_seconds: float, after_seconds: float) -> Clip | str:
         """The detection's sound with so much around it, from the ring; or the reason why there is none, in words."""
 
+    def make_room(self, size: int) -> str:
+        """Before `size` bytes are written below `clips_folder`: older files give way. Empty, or why there is no room."""
+
     def note(self, **fields: str | float | bool) -> None:
         """Keep something with the delivery, such as `latency_seconds`; shown by `birdwatchd deliveries`."""
 
@@ -72,7 +75,7 @@ class Item(Protocol):
 class Action(ABC):
     """Does something about a detection. A context manager: it may hold a connection.
 
-    All methods but the constructor are called on the action's own thread. `run` gets `config.timeout_seconds`; one that
+    All methods but the constructor and `after_seconds` are called on the action's own thread. `run` gets `config.timeout_seconds`; one that
     takes longer is left behind, and the action is suspended until it returns.
     """
 
@@ -87,6 +90,8 @@ class Action(ABC):
     """Used where the config says nothing."""
     batch_size: ClassVar[int] = 1
     """How many deliveries `run_batch` takes at once."""
+    ordered: ClassVar[bool] = False
+    """Oldest first, whatever happens: one that fails holds up those behind it. `run_batch` has to keep to that too."""
 
     def __init__(self, config: Any) -> None:
         """`config` is an instance of the class's own `Config`."""
