@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections import deque
 from typing import TYPE_CHECKING, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from birdwatchd.config.schema import StreamSource
@@ -42,24 +42,6 @@ def command(config: StreamSource) -> list[str]:
         *config.ffmpeg_options,  # the user's come last, and win
         *("-i", config.url, "-vn", *mono, "-ar", str(config.sample_rate), "-f", "s16le", "-"),
     ]
-
-
-def redacted(text: str, url: str) -> str:
-    """`text` without what is secret in `url`: user, password and query."""
-    secrets = {url: _shown(url)}
-    with contextlib.suppress(ValueError):
-        password = urlsplit(url).password or ""
-        for form in (password, unquote(password)):
-            if len(form) >= 4:  # noqa: PLR2004 - a shorter one would take pieces out of words
-                secrets[form] = "***"
-    for secret, shown in secrets.items():
-        text = text.replace(secret, shown)
-    return _shown(text)
-
-
-def _shown(text: str) -> str:
-    text = re.sub(r"(\w+://)[^/\s]+@", r"\1***@", text)
-    return re.sub(r"(\w+://[^?\s]*\?)[^\s:,]+", r"\1***", text)
 
 
 @functools.cache

@@ -14,9 +14,10 @@ import numpy as np
 import structlog
 
 from birdwatchd.audio.clock import SampleClock
-from birdwatchd.audio.ffmpeg import Ffmpeg, command, redacted
+from birdwatchd.audio.ffmpeg import Ffmpeg, command
 from birdwatchd.audio.intake import Intake
 from birdwatchd.audio.ring import Ring
+from birdwatchd.config.address import redacted
 from birdwatchd.errors import StreamError
 
 if TYPE_CHECKING:
