@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from birdwatchd.actions import Action, ActionConfig, Context, GiveUp
-from birdwatchd.actions.child import Overdue, run_child
+from birdwatchd.actions.child import (
+    Overdue,
+    clean_environment,
+    home,
+    missing_program,
+    program_path,
+    run_child,
+)
 from birdwatchd.actions.payload import encoded
 from birdwatchd.actions.placeholders import MEANINGS, fill_argument, meanings_of, refuse_unknown
 from birdwatchd.config.kinds import FilePath, Numeric, SomeText, Takes
@@ -24,19 +27,6 @@ if TYPE_CHECKING:
 
 class CommandFailed(Exception):  # noqa: N818 - it says what happened
     """The program says that it did not do it."""
-
-
-def program_path(program: str, info: ValidationInfo) -> str:
-    """A program as the config names it: `~` is the home folder, and a relative path counts from the config's folder."""
-    if "/" not in program:
-        return program
-    folder = (info.context or {}).get("folder", Path())
-    return str(Path(folder) / Path(program).expanduser())
-
-
-def missing_program(program: str) -> str:
-    """Why it could not be started, in a sentence; empty when it could."""
-    return "" if shutil.which(program) else f"there is no program {program}; install it, or give its path"
 
 
 def _words(words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -101,7 +91,7 @@ class Command(Action):
         config = self.config
         values = meanings_of(detection, context)
         program, *arguments = config.argv
-        folder = config.working_folder or _home()
+        folder = config.working_folder or home()
         try:
             ended = run_child(
                 [program, *(fill_argument(argument, values) for argument in arguments)],
@@ -121,21 +111,7 @@ class Command(Action):
             raise CommandFailed(ended.told(program))
 
     def _environment(self, values: dict[str, str], context: Context) -> dict[str, str]:
-        clean = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(_home())}
-        clean["LANG"] = os.environ.get("LANG", "C.UTF-8")
-        if isinstance(context.zone, ZoneInfo) and context.zone.key:
-            clean["TZ"] = context.zone.key
-        elif "TZ" in os.environ:
-            clean["TZ"] = os.environ["TZ"]
+        clean = clean_environment(context.zone)
         ours = {f"BIRDWATCHD_{name.upper()}": value for name, value in values.items()}
         own = {name: value.get_secret_value() for name, value in self.config.environment.items()}
         return clean | ours | own
-
-
-def _home() -> Path:
-    try:
-        home = Path.home()
-    except RuntimeError:
-        # A user without one, as services have.
-        return Path("/")
-    return home if home.is_dir() else Path("/")

@@ -21,14 +21,19 @@ NOT_YOURS = {"content-length", "transfer-encoding", "connection"}
 """Headers that belong to the connection."""
 
 
-def _address(secret: SecretStr) -> SecretStr:
+def is_web_address(text: str) -> bool:
+    """Whether a request could be made to it."""
     try:
-        url = httpx.URL(secret.get_secret_value())
+        url = httpx.URL(text)
         url.host.encode("idna")
     except (httpx.InvalidURL, UnicodeError):
-        raise refusal("the address of a web server, such as https://example.org/birds") from None
-    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:  # noqa: PLR2004 - ports
-        raise refusal("the address of a web server, beginning with http:// or https://")
+        return False
+    return url.scheme in ("http", "https") and bool(url.host) and 0 < (url.port or 80) < 65536  # noqa: PLR2004 - ports
+
+
+def _address(secret: SecretStr) -> SecretStr:
+    if not is_web_address(secret.get_secret_value()):
+        raise refusal("the address of a web server, such as https://example.org/birds")
     return secret
 
 

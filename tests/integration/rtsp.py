@@ -43,6 +43,7 @@ class RtspServer:
     def __init__(self, path: Path) -> None:
         self.port = free_port()
         self.url = f"rtsp://127.0.0.1:{self.port}/birds"
+        self.video_url = f"rtsp://127.0.0.1:{self.port}/video"
         self._path = path
         self._server: subprocess.Popen[bytes] | None = None
 

@@ -1,4 +1,4 @@
-"""An RTSP server for one sound file; runs under the system's Python, which has GStreamer. Arguments: port, file."""
+"""An RTSP server for one sound file, and a test picture at /video; runs under the system's Python, which has GStreamer. Arguments: port, file."""
 
 from __future__ import annotations
 
@@ -21,5 +21,11 @@ factory.set_launch(
     "! rtpL16pay name=pay0 )"
 )
 server.get_mount_points().add_factory("/birds", factory)
+video = GstRtspServer.RTSPMediaFactory()
+video.set_launch(
+    "( videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=10/1 ! jpegenc "
+    "! rtpjpegpay name=pay0 )"
+)
+server.get_mount_points().add_factory("/video", video)
 server.attach(None)
 GLib.MainLoop().run()

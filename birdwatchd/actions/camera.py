@@ -1,0 +1,148 @@
+"""`camera`: a detection is photographed.
+
+camera.py           the action: whose turn it is, where the pictures go, what is noted
+camera_settings.py  its settings
+camera_shot.py      three ways to get a picture
+camera_turn.py      one at a time
+picture.py          what a picture is
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from birdwatchd.actions import Action, Context, GiveUp, Postpone
+from birdwatchd.actions.camera_settings import CameraConfig
+from birdwatchd.actions.camera_shot import NoShot, Snapshots, by_command, by_ffmpeg
+from birdwatchd.actions.camera_turn import Busy, turn_of
+from birdwatchd.actions.child import clean_environment
+from birdwatchd.actions.clip_files import stem_of, write_together
+from birdwatchd.actions.picture import SUFFIXES, NoPicture, suffix_of
+from birdwatchd.actions.placeholders import meanings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from birdwatchd.domain import Detection
+
+LOCKS = ".cameras"
+NUMBERING = ".numbering"
+"""Two cameras may photograph the same detection. No camera can have this name."""
+SHARE = 0.9
+"""Of `timeout_seconds`: for everything but the last words."""
+
+
+class Camera(Action):
+    """Take a picture, or a few, of whoever sings.
+
+    It lies beside the sound, with `_1.jpg`, `_2.jpg` … after the clip's name. What a camera gives is looked at before it is
+    kept: a login page or half a picture is an error, and written nowhere. Two actions never use one camera at once.
+
+    Each delivery notes `latency_seconds`, from the start of the sound until the first picture was complete, and
+    `camera_seconds`, how much of that the camera took: the shutter opened within these last seconds.
+    """
+
+    class Config(CameraConfig):
+        """Take a picture, or a few, of whoever sings."""
+
+    config: CameraConfig
+    durability = "ephemeral"
+    default_max_age_seconds = 30.0
+
+    def __init__(
+        self, config: CameraConfig, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """`now` tells when a picture was taken."""
+        super().__init__(config)
+        self._now = now
+        self._snapshots = Snapshots(config)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Hang up."""
+        self._snapshots.close()
+
+    def run(self, detection: Detection, context: Context) -> None:
+        """Wait for the camera's turn, and take them."""
+        until = time.monotonic() + SHARE * self.config.timeout_seconds
+        name = self.config.camera or self.config.name
+        try:
+            with turn_of(context.clips_folder / LOCKS / f"{name}.lock", until) as turn:
+                rested = turn.rested_seconds()
+                if rested is not None and rested < self.config.rest_seconds:
+                    context.note(pictures=0, skipped=f"{name} rests: its last picture is {rested:.0f} s old")
+                    return
+                self._take_all(detection, context, until)
+                turn.used()
+        except Busy:
+            raise Postpone(f"{name} is in use by another action") from None
+        except OSError as error:
+            raise Postpone(
+                f"no picture can be kept in {context.clips_folder}: {error.strerror or error}"
+            ) from None
+
+    def _take_all(self, detection: Detection, context: Context, until: float) -> None:
+        stem = stem_of(context.clips_folder, detection)
+        for taken, asked in enumerate(self._moments(until)):
+            try:
+                content, suffix = self._shoot(detection, context, until - time.monotonic())
+            except (NoShot, GiveUp) as error:
+                if taken == 0:
+                    raise
+                context.note(fault=str(error))
+                return
+            if taken == 0:
+                context.note(
+                    latency_seconds=round((self._now() - detection.start).total_seconds(), 3),
+                    camera_seconds=round(time.monotonic() - asked, 3),
+                )
+            number = self._keep(stem, content, suffix, context, until)
+            if taken == 0:
+                context.note(file=f"{stem.relative_to(context.clips_folder)}_{number}{suffix}")
+            context.note(pictures=taken + 1)
+
+    def _moments(self, until: float) -> Iterator[float]:
+        """When each picture is begun, in monotonic time; it is waited for. Ends early where there is no time for another."""
+        begun = time.monotonic()
+        for number in range(self.config.pictures):
+            due = begun + number * self.config.interval_seconds
+            if number and max(due, time.monotonic()) >= until:
+                return
+            time.sleep(max(0.0, due - time.monotonic()))
+            yield time.monotonic()
+
+    def _shoot(self, detection: Detection, context: Context, seconds: float) -> tuple[bytes, str]:
+        """A picture that is one, and its suffix."""
+        try:
+            content = self._ask(detection, context, seconds)
+        except OSError as error:
+            raise NoShot(f"the camera cannot be asked: {error.strerror or error}") from None
+        try:
+            return content, suffix_of(content)
+        except NoPicture as error:
+            raise NoShot(f"what the camera gave is no picture: {error}") from None
+
+    def _ask(self, detection: Detection, context: Context, seconds: float) -> bytes:
+        if self.config.mode == "http":
+            return self._snapshots.shoot(seconds)
+        environment = clean_environment(context.zone)
+        if self.config.mode == "ffmpeg":
+            return by_ffmpeg(self.config, environment, seconds)
+        return by_command(self.config, meanings_of(detection, context), environment, seconds)
+
+    def _keep(self, stem: Path, content: bytes, suffix: str, context: Context, until: float) -> int:
+        """Write it down as the next picture of this detection. Which one it is."""
+        full = context.make_room(len(content))
+        if full:
+            raise Postpone(full)
+        with turn_of(context.clips_folder / LOCKS / f"{NUMBERING}.lock", until):
+            number = 1
+            while any(stem.with_name(f"{stem.name}_{number}{one}").exists() for one in SUFFIXES.values()):
+                number += 1
+            write_together(stem, {f"_{number}{suffix}": content})
+        return number
