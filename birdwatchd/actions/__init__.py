@@ -68,15 +68,18 @@ class Context(Protocol):
 class Item(Protocol):
     """One delivery of a batch."""
 
-    detection: Detection
-    context: Context
+    @property
+    def detection(self) -> Detection: ...
+
+    @property
+    def context(self) -> Context: ...
 
 
 class Action(ABC):
     """Does something about a detection. A context manager: it may hold a connection.
 
-    All methods but the constructor and `after_seconds` are called on the action's own thread. `run` gets `config.timeout_seconds`; one that
-    takes longer is left behind, and the action is suspended until it returns.
+    All methods but the constructor and `after_seconds` are called on the action's own thread. `run` (or `run_batch`) gets
+    `config.timeout_seconds`; one that takes longer is left behind, and the action is suspended until it returns.
     """
 
     class Config(ActionConfig):

@@ -100,6 +100,21 @@ class Outbox:
                 (status, to_text(now), reason, action, to_text(now)),
             ).rowcount
 
+    def expire_others(self, actions: Iterable[str], now: datetime) -> int:
+        """The same for what waits for any action but these: nobody looks after it. How many that were.
+
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        names = tuple(actions)
+        with self._transaction() as connection:
+            return connection.execute(
+                "UPDATE deliveries SET status = 'dead', settled_utc = ?, error = 'there is no such action any more'"  # noqa: S608 - question marks
+                " WHERE status = 'waiting' AND expires_utc <= ?"
+                f" AND action NOT IN ({', '.join('?' * len(names))})",
+                (to_text(now), to_text(now), *names),
+            ).rowcount
+
     def trim(self, action: str, keep: int, reason: str, now: datetime) -> int:
         """Give up the oldest of an action, so that `keep` wait; how many that were.
 

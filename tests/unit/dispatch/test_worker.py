@@ -1,0 +1,498 @@
+"""Deliveries through real workers, a real outbox, and actions that fail in every way."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from birdwatchd.actions import GiveUp, Postpone
+from birdwatchd.dispatch import line, report, verdict, worker
+from birdwatchd.domain import Clip, DailySummary
+from birdwatchd.store.deliveries import Choice, revive
+from tests.acting import Batches, Bounded, Fleeting, Notebook, Ordered, config, post, wait_until
+from tests.doubles import DAWN, sample_health
+from tests.rows import detection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from birdwatchd.actions import Context
+    from birdwatchd.domain import Detection
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of hundredths of a second."""
+    monkeypatch.setattr(verdict, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(verdict, "SHORTEST_PAUSE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "db"
+
+
+def failing(times: int, error: Exception) -> Any:
+    """A plan that fails so often for each detection."""
+
+    def plan(_: Detection, attempt: int) -> None:
+        if attempt <= times:
+            raise error
+
+    return plan
+
+
+def test_one_that_is_off_does_nothing(path: Path) -> None:
+    with post(path, Notebook(config(enabled=False))) as opened:
+        opened.hear(0)
+        assert opened.statuses() == []
+
+
+def test_each_delivery_is_done_in_order(path: Path) -> None:
+    action = Notebook(config())
+    with post(path, action) as opened:
+        ids = opened.hear(*range(20))
+        opened.wait_for(["done"] * 20)
+    assert action.done == ids
+    assert {entry.delivery.attempts for entry in opened_entries(path)} == {1}
+
+
+def opened_entries(path: Path) -> Any:
+    with post(path, run_id="run-later") as opened:
+        return opened.entries()
+
+
+def test_everything_but_the_constructor_is_on_the_actions_own_thread(path: Path) -> None:
+    action, other = Notebook(config()), Notebook(config("two"))
+    with post(path, action, other) as opened:
+        opened.desk.inform(sample_health())
+        opened.hear(0)
+        opened.wait_for(["done", "done"])
+        wait_until(lambda: bool(action.health))
+    assert (action.entered, action.left, len(action.threads)) == (1, 1, 1)
+    assert action.threads.isdisjoint(other.threads | {threading.get_ident()})
+
+
+def test_what_waited_when_the_process_ended_is_done_by_the_next(path: Path) -> None:
+    never = Notebook(config(), failing(99, OSError("no network")))
+    with post(path, never) as opened:
+        (first,) = opened.hear(10)
+        wait_until(lambda: never.asked[first] > 1)
+    action = Notebook(config())
+    with post(path, action, run_id="run-2") as opened:
+        opened.wait_for(["done"])
+    assert action.done == [first]
+
+
+def test_a_failing_one_is_tried_again_until_it_is_done(path: Path) -> None:
+    action = Notebook(config(), failing(3, OSError("no network")))
+    with post(path, action) as opened:
+        opened.hear(0, 10)
+        opened.wait_for(["done", "done"])
+        assert [entry.delivery.attempts for entry in opened.entries()] == [4, 4]
+        assert [entry.delivery.error for entry in opened.entries()] == ["", ""]
+
+
+def test_the_error_of_the_last_attempt_can_be_read_while_it_waits(path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(verdict, "FIRST_PAUSE_SECONDS", 60)
+    with post(path, Notebook(config(), failing(99, OSError("no\nnetwork")))) as opened:
+        opened.hear(0)
+        wait_until(lambda: opened.entries()[0].delivery.error != "")
+        (entry,) = opened.entries()
+    assert (entry.delivery.error, entry.delivery.attempts) == ("OSError: no network", 1)
+    assert entry.next > entry.delivery.created + timedelta(seconds=29)
+
+
+def test_pauses_double_up_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "FIRST_PAUSE_SECONDS", 1.0)
+    for attempts in range(1, 30):
+        most = min(300.0, 2.0**attempts)
+        pauses = [verdict.pause_seconds(attempts) for _ in range(20)]
+        assert all(most / 2 <= pause <= most for pause in pauses)
+        assert len(set(pauses)) > 1
+
+
+def test_giving_up_is_for_good_until_it_is_revived(path: Path) -> None:
+    action = Notebook(config(), failing(1, GiveUp("they say 410 Gone")))
+    with post(path, action) as opened:
+        opened.hear(0)
+        opened.wait_for(["dead"])
+        assert opened.entries()[0].delivery.error == "they say 410 Gone"
+        revive(opened.database, Choice(), opened.entries()[0].delivery.created)
+        opened.desk.wake({"one"})
+        opened.wait_for(["done"])
+
+
+def test_what_another_program_revives_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "TEND_SECONDS", 0.1)
+    with post(path, Notebook(config(), failing(1, GiveUp("no")))) as opened:
+        opened.hear(0)
+        opened.wait_for(["dead"])
+        revive(opened.database, Choice(), opened.entries()[0].delivery.created)
+        opened.wait_for(["done"])
+
+
+def test_postponing_says_when(path: Path) -> None:
+    with post(path, Notebook(config(), failing(1, Postpone("busy", 3600)))) as opened:
+        opened.hear(0)
+        wait_until(lambda: opened.entries()[0].delivery.error == "busy")
+        (entry,) = opened.entries()
+    assert timedelta(minutes=59) < entry.next - entry.delivery.created < timedelta(minutes=61)
+
+
+def test_a_poisoned_one_does_not_hold_up_the_others(path: Path) -> None:
+    ids = [detection(second).id for second in (0, 10, 20)]
+
+    def plan(found: Detection, attempt: int) -> None:
+        if found.id == ids[0]:
+            raise KeyError(attempt)
+
+    action = Notebook(config(), plan)
+    with post(path, action) as opened:
+        opened.hear(0, 10, 20)
+        opened.wait_for(["waiting", "done", "done"])
+
+
+def test_an_ordered_action_waits_for_the_one_that_fails(path: Path) -> None:
+    ids = [detection(second).id for second in (0, 10, 20)]
+    gate = threading.Event()
+
+    def plan(found: Detection, _: int) -> None:
+        if found.id == ids[0] and not gate.is_set():
+            raise OSError("no network")
+
+    action = Ordered(config(), plan)
+    with post(path, action) as opened:
+        opened.hear(0, 10, 20)
+        wait_until(lambda: action.asked[ids[0]] > 3)
+        assert action.done == []
+        gate.set()
+        opened.wait_for(["done"] * 3)
+    assert action.done == ids
+
+
+def test_an_ordered_action_passes_over_what_is_given_up(path: Path) -> None:
+    first = detection(0).id
+
+    def plan(found: Detection, _: int) -> None:
+        if found.id == first:
+            raise GiveUp("too long")
+
+    with post(path, Ordered(config(), plan)) as opened:
+        opened.hear(0, 10)
+        opened.wait_for(["dead", "done"])
+
+
+def test_batches_are_as_large_as_the_action_takes_them(path: Path) -> None:
+    gate = threading.Event()
+
+    def plan(_: Detection, __: int) -> None:
+        gate.wait(20)
+
+    action = Batches(config(), plan)
+    with post(path, action) as opened:
+        opened.hear(*range(12))
+        gate.set()
+        opened.wait_for(["done"] * 12)
+    assert sum(action.batches) == 12
+    assert action.batches[1:] == [5] * (len(action.batches) - 2) + action.batches[-1:]
+    assert max(action.batches) == 5
+
+
+def test_each_of_a_batch_has_its_own_outcome(path: Path) -> None:
+    bad = detection(1).id
+
+    def plan(found: Detection, attempt: int) -> None:
+        if found.id == bad:
+            raise GiveUp("no")
+        if attempt == 1:
+            raise OSError("once")
+
+    with post(path, Batches(config(), plan)) as opened:
+        opened.hear(0, 1, 2)
+        opened.wait_for(["done", "dead", "done"])
+
+
+def test_an_action_that_hangs_is_left_behind_and_hinders_nobody(path: Path) -> None:
+    hangs, gate = threading.Event(), threading.Event()
+
+    def plan(_: Detection, __: int) -> None:
+        hangs.set()
+        gate.wait(60)
+
+    hanging = Notebook(config(timeout_seconds=0.05), plan)
+    other = Notebook(config("two"))
+    with post(path, hanging, other) as opened:
+        ids = opened.hear(0, 10, 20)
+        assert hangs.wait(20)
+        opened.wait_for(["done"] * 3, "two")
+        wait_until(lambda: opened.entries("one")[0].delivery.error == "Overdue: no answer within 0.05 s")
+        assert hanging.asked == {ids[0]: 1}
+        assert len([thread for thread in threading.enumerate() if thread.name == "action one"]) == 1
+        gate.set()
+        opened.wait_for(["done"] * 3, "one")
+    # It had been done after all: it is not done again.
+    assert hanging.done == ids
+    assert opened_entries(path)[0].delivery.error == "late"
+
+
+def test_what_returns_late_with_an_error_is_tried_again(path: Path) -> None:
+    gate = threading.Event()
+
+    def plan(_: Detection, attempt: int) -> None:
+        if attempt == 1:
+            gate.wait(60)
+            raise OSError("the server hung up")
+
+    action = Notebook(config(timeout_seconds=0.05), plan)
+    with post(path, action) as opened:
+        (only,) = opened.hear(0)
+        wait_until(lambda: opened.entries()[0].delivery.attempts == 1)
+        gate.set()
+        opened.wait_for(["done"])
+    assert action.asked[only] == 2
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), RecursionError("deep")])
+def test_nothing_that_an_action_raises_ends_its_worker(path: Path, error: BaseException) -> None:
+    action = Notebook(config(), failing(1, error))  # type: ignore[arg-type] # worse than an Exception
+    with post(path, action) as opened:
+        opened.hear(0, 10)
+        opened.wait_for(["done", "done"])
+
+
+def test_a_batch_that_says_too_little_is_not_done(path: Path) -> None:
+    class Lying(Batches):
+        def run_batch(self, items: Any) -> list[Exception | None]:
+            self.batches.append(len(items))
+            return [] if len(self.batches) == 1 else super().run_batch(items)
+
+    action = Lying(config())
+    with post(path, action) as opened:
+        opened.hear(0)
+        opened.wait_for(["done"])
+    assert len(action.done) == 1
+
+
+def test_one_that_cannot_begin_is_tried_again(path: Path) -> None:
+    class Slow(Notebook):
+        def __enter__(self) -> Self:
+            super().__enter__()
+            if self.entered < 3:
+                raise OSError("no such device")
+            return self
+
+    action = Slow(config())
+    with post(path, action) as opened:
+        opened.hear(0)
+        opened.wait_for(["done"])
+    assert (action.entered, action.left) == (3, 1)
+
+
+@pytest.mark.parametrize(("kind", "status"), [(Notebook, "dead"), (Fleeting, "expired"), (Bounded, "lost")])
+def test_what_is_too_old_is_given_up(path: Path, kind: type[Notebook], status: str) -> None:
+    action = kind(config(max_age_seconds=0.3), failing(999, OSError("no network")))
+    with post(path, action) as opened:
+        opened.hear(0)
+        opened.wait_for([status])
+        (entry,) = opened.entries()
+    assert entry.delivery.error == "not done within 0.3 seconds; the last attempt: OSError: no network"
+
+
+def test_what_grew_too_old_while_nobody_was_there_is_given_up_at_once(path: Path) -> None:
+    action = Notebook(config(max_age_seconds=0.01), failing(999, OSError("x")))
+    with post(path, action) as opened:
+        opened.hear(*range(50))
+    later = Notebook(config(max_age_seconds=0.01))
+    with post(path, later, run_id="run-2") as opened:
+        opened.wait_for(["dead"] * 50)
+    assert later.done == []
+
+
+def test_too_many_make_the_oldest_give_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "TEND_SECONDS", 0.05)
+    gate = threading.Event()
+    action = Notebook(config(max_waiting=3), failing(999, Postpone("no network", 3600)))
+    with post(path, action) as opened:
+        opened.hear(*range(5))
+        opened.wait_for(["expired"] * 2 + ["waiting"] * 3)
+        assert opened.entries()[0].delivery.error == "more than 3 were waiting"
+    gate.set()
+
+
+def test_health_is_told_once_and_only_the_latest(path: Path) -> None:
+    gate, hangs = threading.Event(), threading.Event()
+
+    def plan(_: Detection, __: int) -> None:
+        hangs.set()
+        gate.wait(20)
+
+    action = Notebook(config(), plan)
+    summary = DailySummary("wood", DAWN.date(), ())
+    with post(path, action) as opened:
+        opened.hear(0)
+        assert hangs.wait(20)
+        for waiting in range(5):
+            opened.desk.inform(sample_health(deliveries_waiting=waiting))
+        opened.desk.inform(summary)
+        gate.set()
+        wait_until(lambda: bool(action.health and action.summaries))
+        opened.wait_for(["done"])
+    assert [health.deliveries_waiting for health in action.health] == [4]
+    assert action.summaries == [summary]
+
+
+def test_an_action_that_chokes_on_the_news_goes_on(path: Path) -> None:
+    class Choking(Notebook):
+        def on_health(self, health: object) -> None:
+            raise ZeroDivisionError
+
+    with post(path, Choking(config())) as opened:
+        opened.desk.inform(sample_health())
+        opened.hear(0)
+        opened.wait_for(["done"])
+
+
+class TestBounded:
+    """Actions that need sound which is only in memory."""
+
+    def test_it_waits_until_the_sound_was_analysed(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(line, "READY_SECONDS", 0.01)
+        analysed = {"garden": 0, "pond": 10**9}
+        asked: list[tuple[str, int]] = []
+
+        def is_ready(source: str, sample: int) -> bool:
+            asked.append((source, sample))
+            return analysed[source] >= sample
+
+        class Tape(Bounded):
+            def after_seconds(self) -> float:
+                return 2.0
+
+        action = Tape(config())
+        with post(path, action, is_ready=is_ready) as opened:
+            opened.hear(0)
+            (pond,) = opened.hear(10, source="pond")
+            opened.wait_for(["waiting", "done"])
+            assert action.done == [pond]
+            end = detection(0).end_sample + 2 * 48000
+            assert ("garden", end) in asked
+            analysed["garden"] = end - 1
+            wait_until(lambda: len(asked) > 50)
+            assert opened.statuses() == ["waiting", "done"]
+            analysed["garden"] = end
+            opened.wait_for(["done", "done"])
+
+    def test_one_of_a_start_waits_for_its_end(self, path: Path) -> None:
+        action = Bounded(config(on="started"))
+        with post(path, action) as opened:
+            opened.hear(0, state="started")
+            opened.hear(10)  # another, so that the worker has looked
+            assert opened.statuses() == ["waiting"]
+            opened.hear(0)
+            opened.wait_for(["done"])
+
+    def test_after_a_restart_it_is_lost_and_said(self, path: Path) -> None:
+        with post(path, Bounded(config()), is_ready=lambda *_: False) as opened:
+            opened.hear(0)
+        later = Bounded(config())
+        with post(path, later, run_id="run-2") as opened:
+            opened.wait_for(["lost"])
+            (entry,) = opened.entries()
+        assert entry.delivery.error == "audio gone: it was in the memory of a run that has ended"
+        assert later.done == []
+
+    def test_when_the_ring_has_moved_on_it_is_lost(self, path: Path) -> None:
+        class Tape(Bounded):
+            def run(self, found: Detection, context: Context) -> None:
+                clip = context.clip(1.0, 1.0)
+                if not isinstance(clip, Clip):
+                    raise GiveUp(clip)
+
+        with post(path, Tape(config())) as opened:
+            opened.hear(0)
+            opened.wait_for(["lost"])
+        said = opened_entries(path)[0].delivery.error
+        assert said == "audio gone: the sound is no longer in memory"
+
+
+def test_notes_are_kept_through_all_attempts(path: Path) -> None:
+    class Camera(Notebook):
+        def run(self, found: Detection, context: Context) -> None:
+            self.asked[found.id] += 1
+            context.note(**{f"try_{self.asked[found.id]}": True})
+            if self.asked[found.id] == 1:
+                raise OSError
+            context.note(latency_seconds=0.25)
+
+    with post(path, Camera(config())) as opened:
+        opened.hear(0)
+        opened.wait_for(["done"])
+        assert opened.entries()[0].notes == {"try_1": True, "try_2": True, "latency_seconds": 0.25}
+
+
+def test_a_database_in_trouble_makes_nothing_be_done_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "TROUBLE_SECONDS", 0.02)
+    said: list[str] = []
+    monkeypatch.setattr(report.Report, "trouble", lambda _, error: said.append(str(error)))
+    action = Notebook(config())
+    with post(path, action) as opened:
+        settle = opened.desk._outbox.settle
+
+        def failing_settle(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        monkeypatch.setattr(opened.desk._outbox, "settle", failing_settle)
+        opened.hear(0, 10)
+        wait_until(lambda: len(said) > 5)
+        assert len(action.done) == 1
+        monkeypatch.setattr(opened.desk._outbox, "settle", settle)
+        opened.wait_for(["done", "done"])
+    assert len(action.done) == 2
+
+
+def test_what_is_due_is_done_before_it_ends(path: Path) -> None:
+    action = Notebook(config())
+    with post(path, action) as opened:
+        opened.hear(*range(50))
+    assert len(action.done) == 50
+    assert action.left == 1
+
+
+def test_one_that_hangs_does_not_keep_it_from_ending(path: Path) -> None:
+    gate = threading.Event()
+
+    def plan(_: Detection, __: int) -> None:
+        gate.wait(60)
+
+    action = Notebook(config(timeout_seconds=0.05), plan)
+    with post(path, action) as opened:
+        opened.hear(0)
+        wait_until(lambda: opened.entries()[0].delivery.attempts == 1)
+        opened.desk.stop(0.2)
+    gate.set()
+
+
+def test_nothing_is_read_while_nothing_happens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with post(path, Notebook(config())) as opened:
+        opened.hear(0)
+        opened.wait_for(["done"])
+        reads: list[object] = []
+        waiting = opened.desk._outbox.waiting
+
+        def counted(*arguments: Any, **named: Any) -> Any:
+            reads.append(arguments)
+            return waiting(*arguments, **named)
+
+        monkeypatch.setattr(opened.desk._outbox, "waiting", counted)
+        opened.hear(10)
+        opened.wait_for(["done", "done"])
+        wait_until(lambda: len(reads) == 2)
+        with pytest.raises(AssertionError):
+            wait_until(lambda: len(reads) > 2, 0.3)
