@@ -52,6 +52,7 @@ class Mqtt(Action):
     config: MqttConfig
     durability = "durable"
     batch_size = 200
+    ordered = True
 
     def __init__(
         self, config: MqttConfig, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
