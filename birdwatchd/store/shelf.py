@@ -1,0 +1,187 @@
+"""What lies in the clips folder: found again on the disk, with what its sidecars say of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+SIDECAR = ".json"
+PART = ".part"
+MARK = "birdwatchd"
+"""What our sidecars hold: files beside no such sidecar are somebody else's, and never touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A clip with all its files, or an hour of continuous recording."""
+
+    files: tuple[Path, ...]
+    size: int
+    written: float
+    """Seconds since 1970: when the newest of its files was."""
+    species: str
+    """Scientific name; empty for a recording."""
+    score: float
+    reviewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that lies there."""
+
+    items: list[Item]
+    size: int
+    """Of all files, somebody else's too."""
+    parts: list[tuple[Path, float]]
+    """Files that are, or were, being written, and when they were last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a sidecar says, and of when it is."""
+
+    written: int
+    is_ours: bool
+    species: str = ""
+    score: float = 0.0
+    reviewed: bool = False
+
+
+class Shelf:
+    """Looks through the folder. Remembers what sidecars said, so that each is read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._said: dict[str, _Said] = {}
+
+    def look(self) -> Contents:
+        """Go through all of it. Files that vanish meanwhile are no trouble."""
+        items: list[Item] = []
+        size = 0
+        parts: list[tuple[Path, float]] = []
+        said: dict[str, _Said] = {}
+        for parent, _, _ in os.walk(self.folder):
+            found = list(_files(parent))
+            size += sum(status.st_size for _, status in found)
+            parts += [(Path(parent, name), status.st_mtime) for name, status in found if name.endswith(PART)]
+            sidecars = {
+                name.removesuffix(SIDECAR): status for name, status in found if name.endswith(SIDECAR)
+            }
+            known = {
+                stem: self._read(Path(parent, stem + SIDECAR), status) for stem, status in sidecars.items()
+            }
+            said |= {str(Path(parent, stem)): one for stem, one in known.items()}
+            groups: dict[str, list[tuple[str, os.stat_result]]] = {}
+            for name, status in found:
+                stem = _stem(name, known)
+                if stem is not None and not name.endswith(PART):
+                    groups.setdefault(stem, []).append((name, status))
+            items += [
+                _item(parent, files, known[stem]) for stem, files in groups.items() if known[stem].is_ours
+            ]
+        self._said = said
+        return Contents(items, size, parts)
+
+    def _read(self, path: Path, status: os.stat_result) -> _Said:
+        earlier = self._said.get(str(path)[: -len(SIDECAR)])
+        if earlier is not None and earlier.written == status.st_mtime_ns:
+            return earlier
+        try:
+            told = json.loads(path.read_bytes())
+            if not isinstance(told, dict) or MARK not in told:
+                return _Said(status.st_mtime_ns, is_ours=False)
+            detection = told.get("detection") or {}
+            return _Said(
+                status.st_mtime_ns,
+                is_ours=True,
+                species=str(detection.get("scientific_name", "")),
+                score=float(detection.get("score", 0.0)),
+                reviewed=told.get("reviewed") is True,
+            )
+        except (OSError, ValueError, TypeError, AttributeError):
+            return _Said(status.st_mtime_ns, is_ours=False)
+
+
+def order(items: Iterable[Item]) -> Iterator[Item]:
+    """In which order they give way: what is worth least comes first.
+
+    Recordings go first, the oldest of them. Then clips that were reviewed, then the others; each time the worst of the
+    species that has most clips left. The best of each species comes last of all, that of the commonest species first.
+    """
+    every = list(items)
+    yield from sorted((item for item in every if not item.species), key=lambda item: item.written)
+    by_species: dict[str, list[Item]] = {}
+    for item in every:
+        if item.species:
+            by_species.setdefault(item.species, []).append(item)
+    for clips in by_species.values():
+        clips.sort(key=lambda item: (item.score, item.written))
+    best = sorted((clips.pop() for clips in by_species.values()), key=lambda item: (item.score, item.written))
+    counts = {species: len(clips) + 1 for species, clips in by_species.items()}
+    for reviewed in (True, False):
+        yield from _in_turn(
+            {
+                species: [item for item in clips if item.reviewed is reviewed]
+                for species, clips in by_species.items()
+            },
+            counts,
+        )
+    common = {item.species: sum(one.species == item.species for one in every) for item in best}
+    yield from sorted(best, key=lambda item: (not item.reviewed, -common[item.species], item.score))
+
+
+def _in_turn(
+    waiting: dict[str, Sequence[Item]] | dict[str, list[Item]], counts: dict[str, int]
+) -> Iterator[Item]:
+    """The worst of the species that has most, until none is left; `counts` goes down as they go."""
+    import heapq
+
+    at = dict.fromkeys(waiting, 0)
+    heap = [(-counts[species], species) for species, items in waiting.items() if items]
+    heapq.heapify(heap)
+    while heap:
+        _, species = heapq.heappop(heap)
+        yield waiting[species][at[species]]
+        at[species] += 1
+        counts[species] -= 1
+        if at[species] < len(waiting[species]):
+            heapq.heappush(heap, (-counts[species], species))
+
+
+def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_file(follow_symlinks=False):
+                        yield entry.name, entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue  # it is gone
+    except OSError:
+        return
+
+
+def _stem(name: str, stems: dict[str, _Said]) -> str | None:
+    """The clip that a file belongs to: `stem.flac`, `stem.2.jpg`, `stem-2.jpg`; the longest that is known."""
+    for end in reversed([found.start() for found in re.finditer(r"[.\-_]", name)]):
+        if name[:end] in stems:
+            return name[:end]
+    return None
+
+
+def _item(parent: str, files: list[tuple[str, os.stat_result]], said: _Said) -> Item:
+    return Item(
+        files=tuple(Path(parent, name) for name, _ in files),
+        size=sum(status.st_size for _, status in files),
+        written=max(status.st_mtime for _, status in files),
+        species=said.species,
+        score=said.score,
+        reviewed=said.reviewed,
+    )

@@ -1,0 +1,256 @@
+"""What stays and what goes: never more than the limit, the best and the rarest last, and nobody else's files at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from birdwatchd.config.schema import Retention as Limits
+from birdwatchd.store.retention import DAY_SECONDS, GIGABYTE, Gone, Retention
+from birdwatchd.store.shelf import Item, Shelf, order
+
+NOW = time.time()
+
+
+def keep(
+    folder: Path,
+    stem: str,
+    size: int = 1000,
+    *,
+    species: str = "Parus major",
+    days: float = 0,
+    **changes: Any,
+) -> Path:
+    """A clip of so many bytes, `days` old."""
+    path = folder / f"{stem}.flac"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = {
+        "birdwatchd": "0.1.0",
+        "detection": {"scientific_name": species, "score": changes.get("score", 0.9)},
+        "reviewed": changes.get("reviewed", False),
+    }
+    sidecar = path.with_name(f"{path.name.removesuffix('.flac')}.json")
+    sidecar.write_text(json.dumps(said))
+    path.write_bytes(bytes(size - sidecar.stat().st_size))
+    for file in (path, sidecar):
+        os.utime(file, (NOW - days * DAY_SECONDS,) * 2)
+    return path
+
+
+def retention(folder: Path, *, size: int | None = None, days: float | None = None) -> Retention:
+    limits = Limits(gigabytes=(size or 10**12) / GIGABYTE, free_gigabytes=0, days=days)
+    return Retention(folder, limits, wall=lambda: NOW)
+
+
+def left(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def total(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_is_too_old_goes_with_all_its_files(tmp_path: Path) -> None:
+    old = keep(tmp_path, "2026/01/01/old", days=31)
+    for suffix in (".png", "_1.jpg", ".2.jpg"):
+        beside = old.with_name(f"old{suffix}")
+        beside.write_bytes(b"x")
+        os.utime(beside, (NOW - 31 * DAY_SECONDS,) * 2)
+    keep(tmp_path, "2026/02/01/new", days=29)
+    assert retention(tmp_path, days=30).tidy() == Gone(1, 1003)
+    assert left(tmp_path) == {"2026/02/01/new.flac", "2026/02/01/new.json"}
+
+
+def test_folders_that_were_emptied_go_too_but_not_at_once(tmp_path: Path) -> None:
+    keep(tmp_path, "2026/01/01/old", days=31)
+    by = retention(tmp_path, days=30)
+    by.tidy()
+    assert (tmp_path / "2026/01/01").is_dir()
+    for folder in (tmp_path / "2026/01/01", tmp_path / "2026/01", tmp_path / "2026"):
+        os.utime(folder, (NOW - 2 * DAY_SECONDS,) * 2)
+    by.tidy()
+    assert not (tmp_path / "2026/01/01").exists()
+    assert tmp_path.is_dir()
+
+
+def test_somebody_elses_files_are_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(bytes(5000))
+    (tmp_path / "holiday.json").write_text('{"place": "sea"}')
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "broken.flac").write_bytes(bytes(5000))
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    before = left(tmp_path)
+    by = retention(tmp_path, size=6000, days=1)
+    assert by.tidy() == Gone()
+    assert "nothing is left that may be deleted" in by.make_room(1)
+    assert left(tmp_path) == before
+
+
+def test_without_hope_nothing_is_deleted(tmp_path: Path) -> None:
+    keep(tmp_path, "a")
+    by = retention(tmp_path, size=5000)
+    assert "no room" in by.make_room(5001)
+    assert left(tmp_path) == {"a.flac", "a.json"}
+
+
+def test_room_is_made_before_each_writing(tmp_path: Path) -> None:
+    by = retention(tmp_path, size=5500)
+    for number in range(40):
+        assert by.make_room(1000) == ""
+        keep(tmp_path, f"{number:02}", score=number / 100)
+        assert total(tmp_path) <= 5500
+    # Four or five clips of one species: the best of them.
+    assert {"39.flac", "38.flac", "37.flac", "36.flac"} <= left(tmp_path)
+
+
+def test_a_refusal_is_over_when_there_is_room_again(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(bytes(5000))
+    by = retention(tmp_path, size=5500)
+    assert by.make_room(1000)
+    (tmp_path / "film.mp4").unlink()
+    ready = threading.Event()
+    for _ in range(1000):
+        if not by.make_room(1000):
+            return
+        ready.wait(0.01)
+    pytest.fail("never again any room")
+
+
+def test_free_space_is_left_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [3000]
+
+    def usage(_: Path) -> Any:
+        return type("Usage", (), {"free": free[0] - total(tmp_path)})
+
+    monkeypatch.setattr("birdwatchd.store.retention.shutil.disk_usage", usage)
+    by = Retention(tmp_path, Limits(gigabytes=1, free_gigabytes=1000 / GIGABYTE), wall=lambda: NOW)
+    for number in range(5):
+        assert by.make_room(1000) == ""
+        keep(tmp_path, str(number), score=number / 10)
+        assert usage(tmp_path).free >= 1000
+    free[0] = 1500
+    assert "store.retention.free_gigabytes" in by.make_room(1000)
+
+
+def test_what_was_not_written_after_all_is_free_again(tmp_path: Path) -> None:
+    keep(tmp_path, "a", size=200)
+    by = retention(tmp_path, size=1000)
+    for _ in range(20):
+        assert by.make_room(500) == ""
+        by.wrote(10)
+    assert left(tmp_path) == {"a.flac", "a.json"}
+
+
+def test_half_written_files_of_the_dead_go_after_a_day(tmp_path: Path) -> None:
+    for name, days in ((".dead.flac.part", 2.0), (".alive.flac.part", 0.1)):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (NOW - days * DAY_SECONDS,) * 2)
+    retention(tmp_path).tidy()
+    assert left(tmp_path) == {".alive.flac.part"}
+
+
+ITEMS = st.lists(
+    st.builds(
+        Item,
+        files=st.just(()),
+        size=st.integers(1, 10),
+        written=st.floats(0, 100),
+        species=st.sampled_from(["", "Parus major", "Turdus merula", "Fulica atra", "Strix aluco"]),
+        score=st.integers(70, 100).map(lambda score: score / 100),
+        reviewed=st.booleans(),
+    ),
+    max_size=60,
+)
+
+
+@given(items=ITEMS)
+def test_the_order_in_which_clips_give_way(items: list[Item]) -> None:
+    going = list(order(items))
+    assert Counter(map(repr, going)) == Counter(map(repr, items))
+    clips = [item for item in going if item.species]
+    # Recordings first, the oldest of them.
+    recordings = going[: len(going) - len(clips)]
+    assert not any(item.species for item in recordings)
+    assert [item.written for item in recordings] == sorted(item.written for item in recordings)
+    species = {item.species for item in clips}
+    # Whoever is last is among the best of each species.
+    last = clips[len(clips) - len(species) :]
+    assert {item.species for item in last} == species
+    for item in last:
+        assert item.score == max(one.score for one in clips if one.species == item.species)
+    rest = clips[: len(clips) - len(species)]
+    assert [item.reviewed for item in rest] == sorted((item.reviewed for item in rest), reverse=True)
+    for reviewed in (True, False):
+        part = [item for item in rest if item.reviewed is reviewed]
+        standing = Counter(item.species for item in clips[clips.index(part[0]) :]) if part else Counter[str]()
+        for place, item in enumerate(part):
+            waiting = {one.species for one in part[place:]}
+            # The commonest gives way, by the worst of its own.
+            assert standing[item.species] == max(standing[one] for one in waiting)
+            assert item.score == min(one.score for one in part[place:] if one.species == item.species)
+            standing[item.species] -= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(200, 3000), min_size=1, max_size=25),
+    limit=st.integers(3000, 12_000),
+    scores=st.randoms(use_true_random=False),
+)
+def test_the_limit_holds_at_every_moment_of_a_burst(sizes: list[int], limit: int, scores: Any) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        by = retention(folder, size=limit)
+        for number, size in enumerate(sizes):
+            species = scores.choice(["Parus major", "Turdus merula", "Strix aluco"])
+            if not by.make_room(size):
+                keep(folder, str(number), size, species=species, score=scores.random())
+            assert total(folder) <= limit
+
+
+def test_the_limit_holds_when_several_write_at_once(tmp_path: Path) -> None:
+    by = retention(tmp_path, size=20_000)
+    over: list[int] = []
+
+    def write(name: str) -> None:
+        for number in range(30):
+            if not by.make_room(1000):
+                keep(tmp_path, f"{name}-{number}", score=number / 100)
+            found = sum(size(path) for path in tmp_path.rglob("*"))
+            if found > 20_000:
+                over.append(found)
+
+    def size(path: Path) -> int:
+        try:
+            return path.stat().st_size if path.is_file() else 0
+        except OSError:
+            return 0
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not over
+    assert total(tmp_path) > 10_000
+
+
+def test_a_review_counts_from_the_next_look_on(tmp_path: Path) -> None:
+    path = keep(tmp_path, "a")
+    shelf = Shelf(tmp_path)
+    assert [item.reviewed for item in shelf.look().items] == [False]
+    sidecar = path.with_suffix(".json")
+    sidecar.write_text(sidecar.read_text().replace('"reviewed": false', '"reviewed": true'))
+    assert [item.reviewed for item in shelf.look().items] == [True]
