@@ -23,9 +23,11 @@ from birdwatchd.model.bundle import read_card
 from birdwatchd.model.classifier import Classifier
 from birdwatchd.model.range_model import load_range_model
 from birdwatchd.pipeline import Pipeline
+from birdwatchd.service.schedule import Schedule
 from birdwatchd.service.signals import stopping_on_signals
 from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
+from birdwatchd.store.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,6 +76,9 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
         stack.enter_context(stopping_on_signals(stop.set))
         database = stack.enter_context(Database.open(config.store.database))
+        retention = Retention(config.store.clips_folder, config.store.retention)
+        schedule = stack.enter_context(Schedule(_zone(config) or UTC))
+        schedule.every(3600, "retention", retention.tidy, at_once=True)
         classifier = stack.enter_context(
             Classifier.load(
                 bundle,
