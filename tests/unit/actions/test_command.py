@@ -16,6 +16,7 @@ from birdwatchd.actions.child import Overdue
 from birdwatchd.actions.command import Command, CommandFailed
 from birdwatchd.domain import Label
 from tests.doubles import FakeContext, sample_detection
+from tests.integration.waiting import wait_until
 
 SHOW = (
     "import json,os,sys; print(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd(), sys.stdin.read()]))"
@@ -146,7 +147,7 @@ def test_what_it_leaves_behind_ends_with_it() -> None:
     context = FakeContext()
     command("sh", "-c", "sleep 1000 & echo $!").run(sample_detection(), context)
     pid = int(str(context.notes["output"]))
-    assert not lives(pid)
+    wait_until(lambda: not lives(pid), "it has ended")
 
 
 def test_one_that_is_told_to_end_may_say_so() -> None:
