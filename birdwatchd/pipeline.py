@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from birdwatchd.audio.clips import Sound
     from birdwatchd.audio.source import Source
     from birdwatchd.audio.windows import Plan
     from birdwatchd.detection.decider import Decider
@@ -54,6 +55,7 @@ class Listeners:
 
     detection: Callable[[Detection], None] | None = None
     window: Callable[[Window, Scores], None] | None = None
+    account: Callable[[Sequence[LedgerEntry]], None] | None = None
 
 
 class Pipeline:
@@ -121,6 +123,10 @@ class Pipeline:
         if track is None or track.decider.naming.run_id != detection.run_id:
             return GONE
         return cut(track.sound(), detection.start_sample, detection.end_sample, before_seconds, after_seconds)
+
+    def sounds(self) -> list[Sound]:
+        """Every source's sound, as far as it is analysed. From any thread."""
+        return [track.sound() for track in self._by_name.values()]
 
     def run(self) -> None:
         """Work until every source is finished or `stop` was called."""
@@ -203,3 +209,5 @@ class Pipeline:
             entries = track.account(stopping=self._stopping)
             if entries:
                 self._recorder.account(entries)
+                if self._listeners.account is not None:
+                    self._listeners.account(entries)
