@@ -126,7 +126,7 @@ class Pipeline:
 
     def sounds(self) -> list[Sound]:
         """Every source's sound, as far as it is analysed. From any thread."""
-        return [track.sound() for track in self._by_name.values()]
+        return [track.sound() for track in list(self._by_name.values())]
 
     def run(self) -> None:
         """Work until every source is finished or `stop` was called."""
