@@ -9,16 +9,20 @@ picture.py          what a picture is
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from birdwatchd import __version__
 from birdwatchd.actions import Action, Context, GiveUp, Postpone
 from birdwatchd.actions.camera_settings import CameraConfig
 from birdwatchd.actions.camera_shot import NoShot, Snapshots, by_command, by_ffmpeg
 from birdwatchd.actions.camera_turn import Busy, turn_of
 from birdwatchd.actions.child import clean_environment
 from birdwatchd.actions.clip_files import stem_of, write_together
+from birdwatchd.actions.payload import payload
 from birdwatchd.actions.picture import SUFFIXES, NoPicture, suffix_of
 from birdwatchd.actions.placeholders import meanings_of
 
@@ -36,11 +40,26 @@ SHARE = 0.9
 """Of `timeout_seconds`: for everything but the last words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture, and when it was taken."""
+
+    content: bytes
+    suffix: str
+    taken: datetime
+    """When it was complete."""
+    latency_seconds: float
+    """From the start of the sound until then."""
+    camera_seconds: float
+    """From when the camera was asked until then: the shutter opened in between."""
+
+
 class Camera(Action):
     """Take a picture, or a few, of whoever sings.
 
-    It lies beside the sound, with `_1.jpg`, `_2.jpg` … after the clip's name. What a camera gives is looked at before it is
-    kept: a login page or half a picture is an error, and written nowhere. Two actions never use one camera at once.
+    It lies beside the sound, with `_1.jpg`, `_2.jpg` … after the clip's name, and a `.json` that tells what it shows. What a
+    camera gives is looked at before it is kept: a login page or half a picture is an error, and written nowhere. Two
+    actions never use one camera at once.
 
     Each delivery notes `latency_seconds`, from the start of the sound until the first picture was complete, and
     `camera_seconds`, how much of that the camera took: the shutter opened within these last seconds.
@@ -90,20 +109,19 @@ class Camera(Action):
         stem = stem_of(context.clips_folder, detection)
         for taken, asked in enumerate(self._moments(until)):
             try:
-                content, suffix = self._shoot(detection, context, until - time.monotonic())
+                shot = self._shoot(detection, context, until, asked)
             except (NoShot, GiveUp) as error:
                 if taken == 0:
                     raise
                 context.note(fault=str(error))
                 return
+            file = self._keep(stem, shot, detection, context, until)
             if taken == 0:
                 context.note(
-                    latency_seconds=round((self._now() - detection.start).total_seconds(), 3),
-                    camera_seconds=round(time.monotonic() - asked, 3),
+                    file=str(file.relative_to(context.clips_folder)),
+                    latency_seconds=shot.latency_seconds,
+                    camera_seconds=shot.camera_seconds,
                 )
-            number = self._keep(stem, content, suffix, context, until)
-            if taken == 0:
-                context.note(file=f"{stem.relative_to(context.clips_folder)}_{number}{suffix}")
             context.note(pictures=taken + 1)
 
     def _moments(self, until: float) -> Iterator[float]:
@@ -116,16 +134,19 @@ class Camera(Action):
             time.sleep(max(0.0, due - time.monotonic()))
             yield time.monotonic()
 
-    def _shoot(self, detection: Detection, context: Context, seconds: float) -> tuple[bytes, str]:
-        """A picture that is one, and its suffix."""
+    def _shoot(self, detection: Detection, context: Context, until: float, asked: float) -> Shot:
+        """A picture that is one; `asked` is when it was begun."""
         try:
-            content = self._ask(detection, context, seconds)
+            content = self._ask(detection, context, until - asked)
         except OSError as error:
             raise NoShot(f"the camera cannot be asked: {error.strerror or error}") from None
+        taken, took = self._now(), time.monotonic() - asked
         try:
-            return content, suffix_of(content)
+            suffix = suffix_of(content)
         except NoPicture as error:
             raise NoShot(f"what the camera gave is no picture: {error}") from None
+        latency = (taken - detection.start).total_seconds()
+        return Shot(content, suffix, taken, round(latency, 3), round(took, 3))
 
     def _ask(self, detection: Detection, context: Context, seconds: float) -> bytes:
         if self.config.mode == "http":
@@ -135,14 +156,35 @@ class Camera(Action):
             return by_ffmpeg(self.config, environment, seconds)
         return by_command(self.config, meanings_of(detection, context), environment, seconds)
 
-    def _keep(self, stem: Path, content: bytes, suffix: str, context: Context, until: float) -> int:
-        """Write it down as the next picture of this detection. Which one it is."""
-        full = context.make_room(len(content))
-        if full:
-            raise Postpone(full)
+    def _keep(self, stem: Path, shot: Shot, detection: Detection, context: Context, until: float) -> Path:
+        """Write it down as the next picture of this detection. Where it lies then."""
         with turn_of(context.clips_folder / LOCKS / f"{NUMBERING}.lock", until):
             number = 1
             while any(stem.with_name(f"{stem.name}_{number}{one}").exists() for one in SUFFIXES.values()):
                 number += 1
-            write_together(stem, {f"_{number}{suffix}": content})
-        return number
+            file = stem.with_name(f"{stem.name}_{number}{shot.suffix}")
+            contents = {
+                f"_{number}.json": self._sidecar(file.name, shot, detection, context),
+                f"_{number}{shot.suffix}": shot.content,
+            }
+            full = context.make_room(sum(map(len, contents.values())))
+            if full:
+                raise Postpone(full)
+            write_together(stem, contents)
+        return file
+
+    def _sidecar(self, file: str, shot: Shot, detection: Detection, context: Context) -> bytes:
+        """What is said of a picture beside it; without it the clips folder's limits would not know the file as ours."""
+        said = {
+            "birdwatchd": __version__,
+            **payload(detection, context),
+            "picture": {
+                "file": file,
+                "camera": self.config.camera or self.config.name,
+                "taken": shot.taken.astimezone(context.zone).isoformat(timespec="milliseconds"),
+                "latency_seconds": shot.latency_seconds,
+                "camera_seconds": shot.camera_seconds,
+            },
+            "reviewed": False,
+        }
+        return (json.dumps(said, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from birdwatchd.actions import GiveUp
+from birdwatchd.actions import GiveUp, Postpone
 from birdwatchd.actions.child import Ended, Overdue, run_child
 from birdwatchd.actions.http import open_client, server_of, why_no_answer
 from birdwatchd.actions.picture import MOST_BYTES
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FINAL = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE}
 
 
-class NoShot(Exception):  # noqa: N818 - it says what happened
+class NoShot(Postpone):
     """The camera gave nothing; the message says why, in a sentence."""
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
-from birdwatchd.actions import GiveUp
+from birdwatchd.actions import GiveUp, Postpone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY
 """Why a program cannot be started now, and may be later."""
 
 
-class Overdue(Exception):  # noqa: N818 - it says what happened
+class Overdue(Postpone):
     """It did not end in time, and was ended."""
 
     def __init__(self, message: str, output: str) -> None:

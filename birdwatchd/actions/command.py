@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
-from birdwatchd.actions import Action, ActionConfig, Context, GiveUp
+from birdwatchd.actions import Action, ActionConfig, Context, GiveUp, Postpone
 from birdwatchd.actions.child import (
     Overdue,
     clean_environment,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from birdwatchd.domain import Detection
 
 
-class CommandFailed(Exception):  # noqa: N818 - it says what happened
+class CommandFailed(Postpone):
     """The program says that it did not do it."""
 
 

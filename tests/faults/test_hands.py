@@ -66,9 +66,9 @@ def lives(pid: int) -> bool:
 
 
 def kept(context: FakeContext) -> list[Path]:
-    """Everything that lies in the clips folder, but for the locks."""
+    """Everything that lies in the clips folder, but for the locks and what is said of pictures."""
     found = [path for path in context.clips_folder.rglob("*") if path.is_file()]
-    return [path for path in found if ".cameras" not in path.parts]
+    return [path for path in found if ".cameras" not in path.parts and path.suffix != ".json"]
 
 
 # It starts another one, both are deaf to SIGTERM and keep the output open, and the first one ends or stays.
@@ -258,6 +258,7 @@ def test_on_a_full_disk_no_picture_is_half_written(server: WebServer, small_disk
         with pytest.raises(Postpone, match=r"no picture can be kept in .*: No space left on device"):
             one.run(sample_detection(), context)
         assert kept(context) == []
+        assert not list(small_disk.rglob("*.json"))
         server.shows(picture(size=(64, 64)))
         one.run(sample_detection(), context)
     assert len(kept(context)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from birdwatchd.actions import GiveUp, Postpone
 from birdwatchd.actions.camera import Camera
 from birdwatchd.actions.camera_shot import NoShot, ffmpeg_words
 from birdwatchd.actions.camera_turn import Busy, turn_of
+from birdwatchd.store.shelf import Shelf
 from tests.doubles import DAWN, FakeContext, sample_detection
 from tests.unit.actions.test_picture import picture
 
@@ -40,11 +42,11 @@ def copying(folder: Path, content: bytes | None = None, **settings: Any) -> Came
 
 
 def kept(context: FakeContext) -> list[str]:
-    """Everything that lies in the clips folder, but for the locks."""
+    """Everything that lies in the clips folder, but for the locks and what is said of pictures."""
     found = (
         path.relative_to(context.clips_folder) for path in context.clips_folder.rglob("*") if path.is_file()
     )
-    return sorted(str(path) for path in found if path.parts[0] != ".cameras")
+    return sorted(str(path) for path in found if path.parts[0] != ".cameras" and path.suffix != ".json")
 
 
 @pytest.fixture
@@ -63,6 +65,26 @@ def test_the_latency_is_from_the_sound_to_the_picture(tmp_path: Path, context: F
     copying(tmp_path).run(sample_detection(), context)
     assert context.notes["latency_seconds"] == 7.0
     assert 0 <= float(context.notes["camera_seconds"]) < 30
+
+
+def test_what_it_shows_is_told_beside_it(tmp_path: Path, context: FakeContext) -> None:
+    copying(tmp_path, camera="porch").run(sample_detection(), context)
+    told = json.loads((context.clips_folder / f"{PLACE}_1.json").read_text())
+    assert told["detection"]["common_name"] == "Great Tit"
+    assert told["picture"] == {
+        "file": "garden-Parus_major-044210_1.jpg",
+        "camera": "porch",
+        "taken": "2026-05-09T04:42:17.250+00:00",
+        "latency_seconds": 7.0,
+        "camera_seconds": context.notes["camera_seconds"],
+    }
+
+
+def test_the_limits_of_the_clips_folder_hold_for_pictures(tmp_path: Path, context: FakeContext) -> None:
+    copying(tmp_path, pictures=2, interval_seconds=0.01).run(sample_detection(), context)
+    items = Shelf(context.clips_folder).look().items
+    assert sorted(len(item.files) for item in items) == [2, 2]
+    assert {item.species for item in items} == {"Parus major"}
 
 
 def test_a_burst_is_numbered_and_so_is_what_comes_later(tmp_path: Path, context: FakeContext) -> None:
