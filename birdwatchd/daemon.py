@@ -6,18 +6,25 @@ import secrets
 import threading
 import zoneinfo
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import structlog
 
 from birdwatchd import __version__
+from birdwatchd.audio.continuous import Continuous
 from birdwatchd.audio.windows import Plan
 from birdwatchd.config.clip_name import ClipName
+from birdwatchd.config.zone import station_zone
 from birdwatchd.detection.decider import Decider, Rules
 from birdwatchd.detection.detector import Naming
 from birdwatchd.detection.species_range import Nowhere, SpeciesRange
+from birdwatchd.dispatch.context import Surroundings
+from birdwatchd.dispatch.desk import Desk
+from birdwatchd.dispatch.making import make_actions
+from birdwatchd.dispatch.plugins import Plugins
 from birdwatchd.model import catalog
 from birdwatchd.model.bundle import read_card
 from birdwatchd.model.classifier import Classifier
@@ -25,9 +32,11 @@ from birdwatchd.model.range_model import load_range_model
 from birdwatchd.pipeline import Pipeline
 from birdwatchd.service.schedule import Schedule
 from birdwatchd.service.signals import stopping_on_signals
+from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
+from birdwatchd.store.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +47,7 @@ if TYPE_CHECKING:
     from birdwatchd.config import schema
     from birdwatchd.config.load import Loaded
     from birdwatchd.detection.species_range import Occurrence
-    from birdwatchd.domain import Label
+    from birdwatchd.domain import DailySummary, Label
     from birdwatchd.model.bundle import Card
     from birdwatchd.pipeline import Listeners
 
@@ -46,6 +55,8 @@ LAG_SECONDS = 15.0
 """How far the classifier may fall behind before sound is skipped."""
 STOP_SECONDS = 30.0
 """How long the pipeline may take to finish what was heard."""
+HEALTH_SECONDS = 60.0
+"""How often actions are told how the node does."""
 
 logger = structlog.get_logger()
 
@@ -71,13 +82,39 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
     plan = Plan(config.window_seconds, config.hop_seconds, card.sample_rate, card.input_samples)
     model = f"{card.name}-{card.version}"
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    zone = station_zone(config.location)
+    actions = make_actions(config.actions, Plugins())
     stop = threading.Event()
 
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
         stack.enter_context(stopping_on_signals(stop.set))
         database = stack.enter_context(Database.open(config.store.database))
         retention = Retention(config.store.clips_folder, config.store.retention)
-        schedule = stack.enter_context(Schedule(_zone(config) or UTC))
+        surroundings = Surroundings(
+            run_id=run_id,
+            node=config.node,
+            location=config.location,
+            zone=zone,
+            clips_folder=config.store.clips_folder,
+            # Nobody asks for sound before this run has heard something, and then there is the pipeline, below.
+            sound=lambda *asked: listening.pipeline.clip(*asked),  # noqa: PLW0108 - it is made below
+            is_ready=lambda *asked: listening.pipeline.is_ready(*asked),  # noqa: PLW0108 - as above
+            make_room=retention.make_room,
+        )
+        desk = Desk(actions, database, surroundings, keep_days=config.store.delivery_days)
+        stack.callback(desk.stop)
+        recorder = Recorder(
+            database,
+            run_id=run_id,
+            version=__version__,
+            model=model,
+            node=config.node,
+            config_hash=sha256(repr(config).encode()).hexdigest(),
+            trace_days=config.store.trace_days,
+            posting=desk.posting,
+        )
+        desk.start()
+        schedule = stack.enter_context(Schedule(zone))
         schedule.every(3600, "retention", retention.tidy, at_once=True)
         classifier = stack.enter_context(
             Classifier.load(
@@ -89,15 +126,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 language=config.language,
             )
         )
-        recorder = Recorder(
-            database,
-            run_id=run_id,
-            version=__version__,
-            model=model,
-            node=config.node,
-            config_hash=sha256(config.model_dump_json().encode()).hexdigest(),
-            trace_days=config.store.trace_days,
-        )
+        vitals = Vitals(node=config.node, version=__version__, model=model, device=classifier.device)
         listening = _Listening(
             Pipeline(
                 classifier,
@@ -106,10 +135,14 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 labels=len(card.labels),
                 batch_limit=classifier.batch_limit,
                 minimum_dbfs=config.deciding.level.minimum_dbfs,
-                listeners=listeners,
+                listeners=replace(listeners, account=vitals.account),
             ),
             recorder,
         )
+        if config.store.continuous:
+            stack.enter_context(
+                Continuous(config.store.clips_folder, retention, listening.pipeline.sounds, node=config.node)
+            )
         stack.callback(listening.finish)
         rules = Rules(
             config.deciding,
@@ -128,12 +161,21 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             )
             listening.pipeline.add(source, Decider(rules, occurrence, naming))
         listening.start()
+        schedule.every(
+            HEALTH_SECONDS,
+            "health",
+            lambda: desk.inform(vitals.health(sources, desk.count_waiting())),
+            at_once=True,
+        )
+        schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)
+        schedule.daily(0, 1, "daily summary", lambda: desk.inform(_yesterday(config, zone)))
         logger.info(
             "listening",
             sources=[source.name for source in sources],
             model=model,
             device=classifier.device,
             database=str(config.store.database),
+            actions=[action.config.name for action in actions],
         )
         on_listening(sources)
         while listening.is_alive() and not stop.wait(0.2):
@@ -173,6 +215,12 @@ class _Listening(threading.Thread):
                 logger.error("the pipeline did not end in time", seconds=STOP_SECONDS)
         if not self._recorder.close():
             self.failed = True
+
+
+def _yesterday(config: schema.Config, zone: tzinfo) -> DailySummary:
+    day = (datetime.now(UTC) - timedelta(hours=12)).astimezone(zone).date()
+    with Database.open(config.store.database, read_only=True) as database:
+        return summary(database, config.node, day, zone)
 
 
 def _occurrence(config: schema.Config, bundle: Path, card: Card) -> Occurrence:
