@@ -20,11 +20,11 @@ from birdwatchd.actions import Action, Context, GiveUp, Postpone
 from birdwatchd.actions.camera_settings import CameraConfig
 from birdwatchd.actions.camera_shot import NoShot, Snapshots, by_command, by_ffmpeg
 from birdwatchd.actions.camera_turn import Busy, turn_of
-from birdwatchd.actions.child import clean_environment
 from birdwatchd.actions.clip_files import stem_of, write_together
 from birdwatchd.actions.payload import payload
 from birdwatchd.actions.picture import SUFFIXES, NoPicture, suffix_of
 from birdwatchd.actions.placeholders import meanings_of
+from birdwatchd.actions.program import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
-from birdwatchd.actions.child import missing_program, program_path
 from birdwatchd.actions.http import is_web_address
 from birdwatchd.actions.placeholders import MEANINGS, refuse_unknown
+from birdwatchd.actions.program import missing_program, program_path
 from birdwatchd.config.kinds import FilePath, Name, Numeric, Option, Seconds, SomeText, Takes, refusal
 from birdwatchd.config.trigger import ActionConfig
 

@@ -9,23 +9,18 @@ from __future__ import annotations
 import errno
 import os
 import selectors
-import shutil
 import signal
 import subprocess
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from zoneinfo import ZoneInfo
 
 from birdwatchd.actions import GiveUp, Postpone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import tzinfo
-
-    from pydantic import ValidationInfo
+    from pathlib import Path
 
 LINGER_SECONDS = 0.05
 """For the last words of those that the program leaves behind with its output still open."""
@@ -121,39 +116,6 @@ def run_child(
     if not in_time:
         raise Overdue(f"{arguments[0]} took longer than {seconds:g} s and was ended", watch.output)
     return Ended(child.returncode, watch.output)
-
-
-def program_path(program: str, info: ValidationInfo) -> str:
-    """A program as the config names it: `~` is the home folder, and a relative path counts from the config's folder."""
-    if "/" not in program:
-        return program
-    folder = (info.context or {}).get("folder", Path())
-    return str(Path(folder) / Path(program).expanduser())
-
-
-def missing_program(program: str) -> str:
-    """Why it could not be started, in a sentence; empty when it could."""
-    return "" if shutil.which(program) else f"there is no program {program}; install it, or give its path"
-
-
-def clean_environment(zone: tzinfo) -> dict[str, str]:
-    """What programs need, and nothing of the daemon's secrets."""
-    clean = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home())}
-    clean["LANG"] = os.environ.get("LANG", "C.UTF-8")
-    if isinstance(zone, ZoneInfo) and zone.key:
-        clean["TZ"] = zone.key
-    elif "TZ" in os.environ:
-        clean["TZ"] = os.environ["TZ"]
-    return clean
-
-
-def home() -> Path:
-    """The home folder; the root for users without one, as services have."""
-    try:
-        folder = Path.home()
-    except RuntimeError:
-        return Path("/")
-    return folder if folder.is_dir() else Path("/")
 
 
 class _Watch:

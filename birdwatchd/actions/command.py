@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from birdwatchd.actions import Action, ActionConfig, Context, GiveUp, Postpone
-from birdwatchd.actions.child import (
-    Overdue,
-    clean_environment,
-    home,
-    missing_program,
-    program_path,
-    run_child,
-)
+from birdwatchd.actions.child import Overdue, run_child
 from birdwatchd.actions.payload import encoded
 from birdwatchd.actions.placeholders import MEANINGS, fill_argument, meanings_of, refuse_unknown
+from birdwatchd.actions.program import clean_environment, home, missing_program, program_path
 from birdwatchd.config.kinds import FilePath, Numeric, SomeText, Takes
 
 if TYPE_CHECKING:

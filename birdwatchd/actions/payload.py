@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from datetime import datetime, tzinfo
+from birdwatchd.record import to_record
 
+if TYPE_CHECKING:
     from birdwatchd.actions import Context
     from birdwatchd.domain import Detection
 
@@ -30,7 +30,7 @@ def payload(detection: Detection, context: Context) -> dict[str, Any]:
         "location": None if place is None else {"latitude": place.latitude, "longitude": place.longitude},
         "action": context.delivery.action,
         "key": context.delivery.key,
-        "detection": record(detection, context.zone),
+        "detection": to_record(detection, context.zone),
         "tally": {
             "count_today": tally.count_today,
             "first_today": tally.first_today,
@@ -38,34 +38,3 @@ def payload(detection: Detection, context: Context) -> dict[str, Any]:
             "first_ever": tally.first_ever,
         },
     }
-
-
-def record(detection: Detection, zone: tzinfo) -> dict[str, Any]:
-    """The detection alone. Times have the offset of the station's zone."""
-    return {
-        "start": _iso(detection.start, zone),
-        "end": _iso(detection.end, zone),
-        "seconds": round((detection.end - detection.start).total_seconds(), 3),
-        "common_name": detection.label.common_name,
-        "scientific_name": detection.label.scientific_name,
-        "species_code": detection.label.code,
-        "score": round(float(detection.score), 4),
-        "threshold": round(float(detection.threshold), 4),
-        "occurrence": None if detection.occurrence is None else round(float(detection.occurrence), 4),
-        "source": detection.source,
-        "site": detection.site,
-        "model": detection.model,
-        "windows": detection.windows,
-        "voice": detection.voice,
-        "clip_path": detection.clip_path,
-        "state": detection.state,
-        "id": detection.id,
-        "run_id": detection.run_id,
-        "start_sample": detection.start_sample,
-        "end_sample": detection.end_sample,
-        "processing_ns": detection.processing_ns,
-    }
-
-
-def _iso(moment: datetime, zone: tzinfo) -> str:
-    return moment.astimezone(zone).isoformat(timespec="milliseconds")

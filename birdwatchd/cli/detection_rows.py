@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from birdwatchd.cli.times import midnight
+from birdwatchd.record import to_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,33 +56,6 @@ RAVEN_COLUMNS = (
 
 _RAVEN_BAND = (0, 15000)
 """A detection has no band of its own; this is what BirdNET listens to."""
-
-
-def to_record(detection: Detection, zone: tzinfo | None) -> dict[str, Any]:
-    """What CSV and JSON say of a detection. Times have the offset of the station's zone."""
-    return {
-        "start": _iso(detection.start, zone),
-        "end": _iso(detection.end, zone),
-        "seconds": _seconds(detection),
-        "common_name": detection.label.common_name,
-        "scientific_name": detection.label.scientific_name,
-        "species_code": detection.label.code,
-        "score": round(detection.score, 4),
-        "threshold": round(detection.threshold, 4),
-        "occurrence": None if detection.occurrence is None else round(detection.occurrence, 4),
-        "source": detection.source,
-        "site": detection.site,
-        "model": detection.model,
-        "windows": detection.windows,
-        "voice": detection.voice,
-        "clip_path": detection.clip_path,
-        "state": detection.state,
-        "id": detection.id,
-        "run_id": detection.run_id,
-        "start_sample": detection.start_sample,
-        "end_sample": detection.end_sample,
-        "processing_ns": detection.processing_ns,
-    }
 
 
 def write_csv(found: Iterable[Detection], zone: tzinfo | None, out: TextIO, *, header: bool = True) -> None:
@@ -139,14 +113,6 @@ def write_raven(
             detection.site,
         )
         out.write("\t".join(_one_line(str(cell)) for cell in cells) + "\n")
-
-
-def _seconds(detection: Detection) -> float:
-    return round((detection.end - detection.start).total_seconds(), 3)
-
-
-def _iso(moment: datetime, zone: tzinfo | None) -> str:
-    return moment.astimezone(zone).isoformat(timespec="milliseconds")
 
 
 def _one_line(cell: str) -> str:

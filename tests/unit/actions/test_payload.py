@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from zoneinfo import ZoneInfo
 
-from birdwatchd.actions.payload import encoded, record
-from birdwatchd.cli.detection_rows import to_record
+from birdwatchd.actions.payload import encoded
 from birdwatchd.config.schema import Location
 from tests.doubles import FakeContext, sample_delivery, sample_detection
 
@@ -48,12 +47,6 @@ def test_the_payload_is_as_it_was_released() -> None:
         },
         "tally": {"count_today": 3, "first_today": False, "first_of_season": False, "first_ever": False},
     }
-
-
-def test_the_detection_reads_as_the_command_line_writes_it() -> None:
-    detection, zone = sample_detection(occurrence=None), ZoneInfo("Asia/Kathmandu")
-    assert record(detection, zone) == to_record(detection, zone)
-    assert list(record(detection, zone)) == list(to_record(detection, zone))
 
 
 def test_a_station_may_not_know_where_it_stands() -> None:
