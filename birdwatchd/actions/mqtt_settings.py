@@ -99,7 +99,7 @@ class MqttConfig(ActionConfig):
     """A message that goes out so long after the sound is marked `late`, and kept off the source's own topic."""
     catch_up_per_second: Annotated[float, Field(ge=1, le=10000), Numeric] = 1000.0
     """So many late detections are sent in a second at most."""
-    discovery: Discovery = Discovery()
+    discovery: Discovery = Discovery.as_it_is()
     """Home Assistant's MQTT discovery."""
 
     @model_validator(mode="before")

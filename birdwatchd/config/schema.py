@@ -176,11 +176,11 @@ class Deciding(Strict):
     """A longer one is closed, and a new one begins."""
     refractory_seconds: Annotated[float, Field(ge=0), Numeric] = 0.0
     """Silence enforced per species and source after a detection has ended."""
-    level: Level = Level()
+    level: Level = Level.as_it_is()
     """Silence and dead microphones."""
-    species_range: SpeciesRange = SpeciesRange()
+    species_range: SpeciesRange = SpeciesRange.as_it_is()
     """Does it live here?"""
-    voice: Voice = Voice()
+    voice: Voice = Voice.as_it_is()
     """People are private."""
 
 
@@ -216,7 +216,7 @@ class Store(Strict):
     """How they are named: `{common}`, `{scientific}`, `{code}`, `{source}`, `{start:…}` (strftime, in the station's zone) and `{id}`, which must be there; `{id:.8}` is its first 8 digits. `/` makes folders."""
     continuous: bool = False
     """Also write all that is heard, in hourly FLAC files below `clips_folder/recordings`."""
-    retention: Retention = Retention()
+    retention: Retention = Retention.as_it_is()
     """How much of it stays."""
 
 
@@ -242,15 +242,15 @@ class Config(Strict):
     """Length of what is decided on."""
     hop_seconds: Annotated[float, Field(ge=0.1, le=60), Numeric] = 1.5
     """From the start of one window to the start of the next; also the grid of the model's segments."""
-    model: Model = Model()
+    model: Model = Model.as_it_is()
     """Which model listens."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """What it listens to; one or more."""
-    deciding: Deciding = Deciding()
+    deciding: Deciding = Deciding.as_it_is()
     """When a label becomes a detection."""
     actions: tuple[SerializeAsAny[ActionConfig], ...] = ()
     """What is set off by a detection; docs/actions.md has every kind with its own settings."""
-    store: Store = Store()
+    store: Store = Store.as_it_is()
     """What is written down."""
-    log: Log = Log()
+    log: Log = Log.as_it_is()
     """What the daemon says."""

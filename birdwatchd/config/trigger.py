@@ -58,7 +58,7 @@ class ActionConfig(Strict):
     """Off keeps its settings and does nothing."""
     on: Literal["started", "ended"] = "started"
     """Act as soon as a species is heard, or when its detection has ended, with its true end and final score."""
-    when: When = When()
+    when: When = When.as_it_is()
     """Which detections it acts on."""
     cooldown_seconds: Annotated[float, Field(ge=0), Numeric] = 0.0
     """After it acted on a species, it leaves that species alone for so long."""
