@@ -136,6 +136,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 batch_limit=classifier.batch_limit,
                 minimum_dbfs=config.deciding.level.minimum_dbfs,
                 listeners=replace(listeners, account=vitals.account),
+                history_seconds=_history_seconds(config),
             ),
             recorder,
         )
@@ -243,7 +244,7 @@ def _occurrence(config: schema.Config, bundle: Path, card: Card) -> Occurrence:
 
 def _source(source: schema.Source, config: schema.Config, card: Card, wake: Callable[[], None]) -> Source:
     """The source that the config describes, not started."""
-    ring_seconds = _ring_seconds(config)
+    ring_seconds = _history_seconds(config) + config.window_seconds + LAG_SECONDS
     if source.kind == "microphone":
         from birdwatchd.audio.microphone import Microphone
 
@@ -263,13 +264,13 @@ def _zone(config: schema.Config) -> tzinfo | None:
     return zoneinfo.ZoneInfo(place.timezone) if place and place.timezone else None
 
 
-def _ring_seconds(config: schema.Config) -> float:
-    """The longest detection, the sound that actions want before and after it, and what the classifier may lag behind."""
+def _history_seconds(config: schema.Config) -> float:
+    """The longest detection, and the sound that actions want before and after it."""
     wanted = [
         max((getattr(action, name, 0.0) for action in config.actions if action.enabled), default=0.0)
         for name in ("before_seconds", "after_seconds")
     ]
-    return config.deciding.max_detection_seconds + config.window_seconds + sum(wanted) + LAG_SECONDS
+    return config.deciding.max_detection_seconds + sum(wanted)
 
 
 def _clip_path(config: schema.Config, source: str) -> Callable[[Label, datetime, str], str] | None:

@@ -36,7 +36,8 @@ logger = structlog.get_logger()
 class Track:
     """One source on its way through the pipeline."""
 
-    def __init__(self, source: Source, decider: Decider, plan: Plan) -> None:
+    def __init__(self, source: Source, decider: Decider, plan: Plan, history_seconds: float = 0.0) -> None:
+        """A source that waits for its reader leaves the last `history_seconds` of what was analysed in its ring."""
         self.source = source
         self.decider = decider
         self._segmenter = Segmenter(source.name, source.ring, plan)
@@ -49,6 +50,7 @@ class Track:
         self._hop_seconds = plan.hop_seconds
         self._hop_samples = round(plan.hop_seconds * source.ring.sample_rate)
         self._heard_to = 0
+        self._history = round(history_seconds * source.ring.sample_rate)
 
     @property
     def seconds_until_due(self) -> float:
@@ -82,7 +84,8 @@ class Track:
         if due is not None:
             # Often enough that no gap leaves the ring before it was counted, however fast a recording is read.
             self._ledger.capture()
-        self.source.ring.release(self._segmenter.needed)
+        needed = self._segmenter.needed
+        self.source.ring.release(min(needed, self._heard_to - self._history) if self._history else needed)
         return due
 
     def hear(

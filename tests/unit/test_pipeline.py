@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from birdwatchd.domain import Scores, Window
 
 RATE = 1000
 START = datetime(2026, 5, 1, 4, 30, tzinfo=UTC)
@@ -89,9 +91,18 @@ class Tape:
         self.ring.write(np.tile([level, -level], round(seconds * RATE / 2)).astype(np.float32))
 
 
-def pipeline_for(*tapes: Tape, batch_limit: int = 8) -> tuple[Pipeline, Notebook, Loudness]:
+def pipeline_for(
+    *tapes: Tape, batch_limit: int = 8, history_seconds: float = 0
+) -> tuple[Pipeline, Notebook, Loudness]:
     notebook, classifier = Notebook(), Loudness()
-    pipeline = Pipeline(classifier, notebook, PLAN, labels=len(LABELS), batch_limit=batch_limit)
+    pipeline = Pipeline(
+        classifier,
+        notebook,
+        PLAN,
+        labels=len(LABELS),
+        batch_limit=batch_limit,
+        history_seconds=history_seconds,
+    )
     rules = Rules(Deciding(), LABELS)
     for tape in tapes:
         pipeline.add(tape, Decider(rules, Nowhere(), Naming("run", tape.name, tape.site, "m")))
@@ -291,3 +302,32 @@ def test_a_voice_is_remembered_for_as_long_as_its_sound() -> None:
         clip = pipeline.clip(call, before, 0)
         assert isinstance(clip, Clip)
         assert clip.voice is voice
+
+
+def test_of_a_recording_enough_stays_in_memory_to_cut_clips_from() -> None:
+    """However far the reader of a file is ahead, a call that was just analysed is still there, with what came before."""
+    tape = Tape(capacity_seconds=60)
+    pipeline, _, _ = pipeline_for(tape, history_seconds=40)
+
+    def read_ahead() -> None:
+        for _ in range(300):
+            tape.ring.write_when_released(np.full(RATE, 0.05, dtype=np.float32))
+            pipeline.wake()
+        tape.finished = True
+        pipeline.wake()
+
+    reader = threading.Thread(target=read_ahead)
+    reader.start()
+    missing: list[tuple[int, int]] = []
+    decided = pipeline._decide
+
+    def decide(track: Any, window: Window, scores: Scores, *, processing_ns: int) -> None:
+        if tape.ring.oldest > max(0, window.stop_sample - 40 * RATE):
+            missing.append((tape.ring.oldest, window.stop_sample))
+        decided(track, window, scores, processing_ns=processing_ns)
+
+    pipeline._decide = decide  # type: ignore[method-assign]
+    pipeline.run()
+    reader.join()
+    assert not missing
+    assert tape.ring.written == 300 * RATE
