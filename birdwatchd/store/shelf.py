@@ -169,10 +169,11 @@ def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _stem(name: str, stems: dict[str, _Said]) -> str | None:
-    """The clip that a file belongs to: `stem.flac`, `stem.2.jpg`, `stem-2.jpg`; the longest that is known."""
+    """The clip that a file belongs to: the longest name that is known, or else that which a picture of it is called by."""
     for end in reversed([found.start() for found in re.finditer(r"[.\-_]", name)]):
         if name[:end] in stems:
-            return name[:end]
+            whole, _, number = name[:end].rpartition("_")
+            return whole if number.isdecimal() and whole in stems else name[:end]
     return None
 
 

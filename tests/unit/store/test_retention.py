@@ -71,6 +71,15 @@ def test_what_is_too_old_goes_with_all_its_files(tmp_path: Path) -> None:
     assert left(tmp_path) == {"2026/02/01/new.flac", "2026/02/01/new.json"}
 
 
+def test_a_picture_goes_with_its_clip_and_alone_where_there_is_none(tmp_path: Path) -> None:
+    keep(tmp_path, "a_1", days=50)
+    keep(tmp_path, "a", days=10)
+    keep(tmp_path, "b_1", days=50)
+    assert {len(item.files) for item in Shelf(tmp_path).look().items} == {2, 4}
+    assert retention(tmp_path, days=30).tidy().clips == 1
+    assert left(tmp_path) == {f"{name}.{suffix}" for name in ("a", "a_1") for suffix in ("flac", "json")}
+
+
 def test_folders_that_were_emptied_go_too_but_not_at_once(tmp_path: Path) -> None:
     keep(tmp_path, "2026/01/01/old", days=31)
     by = retention(tmp_path, days=30)
