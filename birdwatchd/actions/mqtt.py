@@ -1,12 +1,15 @@
 """`mqtt`: publish detections to a broker. docs/mqtt.md is what subscribers read.
 
-mqtt.py            the action: which messages a detection becomes, how fast, and what counts as done
-mqtt_settings.py   its settings
-mqtt_payload.py    topics and JSON
-mqtt_discovery.py  what Home Assistant is told
-mqtt_standing.py   the retained messages
-mqtt_link.py       the connection
-mqtt_faults.py     why there is none
+This file says which messages a detection becomes, how fast they go, and what counts as done. Beside it:
+
+    mqtt_settings     what the config has for it
+    mqtt_payload      topics and JSON
+    mqtt_discovery    what Home Assistant is told
+    mqtt_standing     the retained messages
+    mqtt_link         the connection
+    mqtt_credentials  what the station shows the broker
+    mqtt_absence      the times without a connection
+    mqtt_faults       why there is none, in sentences
 """
 
 from __future__ import annotations
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
     from birdwatchd.actions import Item
     from birdwatchd.domain import DailySummary, Detection, Health
 
-RETRY_SECONDS = 5.0
-"""Asking the link again costs next to nothing, so that deliveries go out soon after the broker is back."""
 SENDING_SHARE, CONFIRMED_SHARE = 0.4, 0.8
 """Of `timeout_seconds`: until then a batch is handed over, until then it has to be confirmed."""
 BURST_SECONDS = 0.02
@@ -83,13 +84,14 @@ class Mqtt(Action):
         began = time.monotonic()
         link, _, topics = self._open(items[0].context.node)
         if not link.wait_connected():
-            return [Postpone(link.fault, RETRY_SECONDS) for _ in items]
+            return [link.absence.postponement for _ in items]
         timeout = self.config.timeout_seconds
         bundles = self._bundles(items, topics, until=began + SENDING_SHARE * timeout)
-        said = link.send(bundles, began + CONFIRMED_SHARE * timeout)
-        outcomes = [Postpone(fault, RETRY_SECONDS) if fault else None for fault in said]
-        rest = (link.fault, RETRY_SECONDS) if link.fault else ("catching up: its turn comes", 0.0)
-        return [*outcomes, *(Postpone(*rest) for _ in items[len(said) :])]
+        outcomes = link.send(bundles, began + CONFIRMED_SHARE * timeout)
+        rest = (
+            link.absence.postponement if link.absence.reason else Postpone("catching up: its turn comes", 0.0)
+        )
+        return [*outcomes, *(rest for _ in items[len(outcomes) :])]
 
     def on_health(self, health: Health) -> None:
         """Publish it. The first one says which sources there are."""

@@ -111,12 +111,6 @@ def unconfirmed(seconds: float, settings: MqttConfig) -> str:
     return f"the broker at {address(settings)} did not confirm within {seconds:.0f} s"
 
 
-def unreadable(what: str, path: object, error: Exception) -> Unready:
-    """A file that cannot be used."""
-    said = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
-    return Unready(f"{what} {path} cannot be used: {said}")
-
-
 def _alert(said: str) -> str:
     # OpenSSL's words, and its symbols (TLSV1_ALERT_UNKNOWN_CA) where a version of it has no words.
     plain = said.lower().replace("_", " ")

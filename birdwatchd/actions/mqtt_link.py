@@ -7,20 +7,17 @@ late it is, and that is true only at the moment it is made. What was not confirm
 from __future__ import annotations
 
 import contextlib
-import os
-import random
 import socket
-import ssl
 import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from birdwatchd.actions import mqtt_faults
+from birdwatchd.actions import GiveUp, Postpone, mqtt_credentials, mqtt_faults
+from birdwatchd.actions.mqtt_absence import Absence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,17 +25,17 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
     from paho.mqtt.properties import Properties
 
-    from birdwatchd.actions.mqtt_settings import MqttConfig, Tls
+    from birdwatchd.actions.mqtt_settings import MqttConfig
 
 INFLIGHT = 10
 """Messages under way without their PUBACK. Every broker takes so many (HiveMQ no more, by default)."""
 FIRST_SECONDS = 3.0
 """So long after the start a sender waits for the first connection, instead of being told that there is none."""
-PAUSE_SECONDS = (1.0, 300.0)
-"""First and longest pause between two attempts to connect."""
 STEADY_SECONDS = 30.0
 """A connection that stood for so long was a good one: the next pause is short again, and faults are news."""
 FAREWELL_SECONDS = 3.0
+PASSING = frozenset({0x80, 0x83, 0x97})
+"""MQTT 5's reasons for refusing a message that may be gone the next time: unspecified, its own, quota."""
 
 logger = structlog.get_logger()
 
@@ -55,7 +52,7 @@ class Message:
 
 
 class Link:
-    """A connection that comes back by itself. `fault` says why there is none."""
+    """A connection that comes back by itself. `absence` says why there is none."""
 
     def __init__(
         self,
@@ -67,25 +64,21 @@ class Link:
         on_message: Callable[[str, bytes, bool], None],
     ) -> None:
         """`on_connected()` and `on_message(topic, payload, retained)` are called on paho's thread."""
-        self.fault = f"there is no connection to the broker at {mqtt_faults.address(settings)} yet"
+        self.absence = Absence(settings)
         self._settings = settings
         self._on_connected = on_connected
         self._on_message = on_message
         self._up = threading.Event()
-        self._stopping = False
         self._steady_from = 0.0
-        self._attempts = 0
-        self._told: set[str] = set()
-        self._connecting_is_news = True
         self._transport_said = ""
-        self._settled = (
-            threading.Condition()
-        )  # never held while paho is called: paho calls back under its locks
+        self._was_refused = False
+        # Never held while paho is called: paho calls back under its own locks.
+        self._settled = threading.Condition()
         self._life = 0
-        self._acks: dict[int, str] = {}
+        self._acks: dict[int, Exception | None] = {}
         self._awaited: set[int] = set()
         self._properties: dict[int, Properties | None] = {}
-        self._tls = None if settings.tls is None else _tls_context(settings.tls)
+        self._tls = None if settings.tls is None else mqtt_credentials.tls_context(settings.tls)
         self._client = self._make_client(settings.client_id_for(node), will)
         self._started = 0.0
 
@@ -99,7 +92,7 @@ class Link:
 
     def stop(self, farewell: Message) -> None:
         """Say farewell, if anybody is there, and hang up."""
-        self._stopping = True
+        self.absence.is_quiet = True
         if self._up.is_set():
             self.send([[farewell]], time.monotonic() + FAREWELL_SECONDS)
         self._client.disconnect()
@@ -121,12 +114,12 @@ class Link:
         if self._up.is_set():
             self._publish(message)
 
-    def send(self, bundles: Iterable[Sequence[Message]], deadline: float) -> list[str]:
+    def send(self, bundles: Iterable[Sequence[Message]], deadline: float) -> list[Exception | None]:
         """Publish bundles of messages in their order, and wait for all their PUBACKs until `deadline` (monotonic).
 
         Returns:
-            For each bundle what became of it: "" when all of its messages were confirmed, else a sentence. Ends
-            early where the connection did: bundles that were not asked for any more have no entry.
+            For each bundle None when all of its messages were confirmed, else why not: `GiveUp` where the broker will
+            not have it. Ends early where the connection did: bundles that were not asked for have no entry.
         """
         began = time.monotonic()
         with self._settled:
@@ -144,11 +137,11 @@ class Link:
             )
             acks = dict(self._acks)
             silent = self._life == life and bool(self._awaited)
-        missing = self.fault or "the connection is being lost"
         if silent:
-            missing = self.fault = mqtt_faults.unconfirmed(time.monotonic() - began, self._settings)
+            self.absence.reason = mqtt_faults.unconfirmed(time.monotonic() - began, self._settings)
             self._hang_up()
-        return [next((said for mid in mids if (said := acks.get(mid, missing))), "") for mids in sent]
+        missing = self.absence.postponement
+        return [next((said for mid in mids if (said := acks.get(mid, missing))), None) for mids in sent]
 
     def _publish(self, message: Message) -> int:
         """The message's id; 0, which is nobody's, when it could not be handed over."""
@@ -207,10 +200,10 @@ class Link:
     def _prepare(self) -> None:
         """Before each attempt: nothing old is sent, and renewed certificates and passwords count."""
         self._client.drop_out_messages()
-        self._transport_said = ""
+        self._transport_said, self._was_refused = "", False
         if self._tls is not None and self._settings.tls is not None:
-            _load_certificates(self._tls, self._settings.tls)
-        self._client.username_pw_set(self._settings.username, _password(self._settings))
+            mqtt_credentials.load_certificates(self._tls, self._settings.tls)
+        self._client.username_pw_set(self._settings.username, mqtt_credentials.password(self._settings))
 
     def _connect_failed(self) -> None:
         # paho calls this from its `except`, and does not say what it caught.
@@ -218,18 +211,14 @@ class Link:
 
     def _answered(self, reason: Any) -> None:
         if reason.is_failure:
+            self._was_refused = True
             self._away(mqtt_faults.refused(str(reason), self._settings))
             return
-        if self._stopping:
+        if self.absence.is_quiet:
             return
-        self.fault = ""
+        self.absence.ends()
         self._steady_from = time.monotonic() + STEADY_SECONDS
         self._up.set()
-        if self._connecting_is_news:
-            self._connecting_is_news = False
-            logger.info(
-                "mqtt connected", action=self._settings.name, broker=mqtt_faults.address(self._settings)
-            )
         try:
             self._on_connected()
         except Exception:
@@ -243,42 +232,29 @@ class Link:
         if was_up:
             steady = time.monotonic() > self._steady_from
             if steady:
-                self._attempts = 0
-                self._told.clear()
+                self.absence.forget()
             said = reason if told_by_broker else ""
-            self._away(self.fault or mqtt_faults.lost(said, self._settings, steady=steady))
-        elif not self._refused_already():
+            self._away(self.absence.reason or mqtt_faults.lost(said, self._settings, steady=steady))
+        elif not self._was_refused:  # else paho tells of it a second time
             self._away(mqtt_faults.silent(f"{reason} {self._transport_said}", self._settings))
         with self._settled:
             self._life += 1
             self._settled.notify_all()
 
-    def _refused_already(self) -> bool:
-        return "refuses" in self.fault
-
-    def _away(self, sentence: str) -> None:
-        """There is no connection, and this is why. Said once, however often it is tried."""
-        self.fault = sentence
-        shortest, longest = PAUSE_SECONDS
-        pause = min(longest, shortest * 2 ** min(self._attempts, 20)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        self._attempts += 1
-        # Each pause is drawn here; paho must not stretch it.
-        self._client.reconnect_delay_set(pause, pause)
-        if not self._stopping and sentence not in self._told:
-            self._told.add(sentence)
-            self._connecting_is_news = True
-            logger.warning("mqtt not connected", action=self._settings.name, reason=sentence)
+    def _away(self, reason: str) -> None:
+        pause = self.absence.goes_on(reason)
+        # Each pause is drawn anew; paho must not stretch it.
+        self._client.reconnect_delay_set(pause, pause)  # type: ignore[arg-type] # it adds it to a time, no more
 
     def _confirmed(self, mid: int, reason: Any) -> None:
-        said = f"the broker refused it: {reason}" if reason.is_failure else ""
+        refusal = _refusal(reason) if reason.is_failure else None
         with self._settled:
-            self._acks[mid] = said
+            self._acks[mid] = refusal
             self._awaited.discard(mid)
             if not self._awaited:
                 self._settled.notify_all()
-        if said and said not in self._told:
-            self._told.add(said)
-            logger.warning("mqtt message refused", action=self._settings.name, reason=str(reason))
+        if refusal is not None:
+            self.absence.tell("mqtt message refused", str(refusal))
 
     def _arrived(self, message: Any) -> None:
         try:
@@ -293,39 +269,8 @@ class Link:
             self._transport_said = said
 
 
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context() if tls.ca is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = (
-        ssl.TLSVersion.TLSv1_3 if tls.minimum_version == "1.3" else ssl.TLSVersion.TLSv1_2
-    )
-    return context
-
-
-def _load_certificates(context: ssl.SSLContext, tls: Tls) -> None:
-    if tls.ca is not None:
-        try:
-            context.load_verify_locations(tls.ca)
-        except OSError as error:
-            raise mqtt_faults.unreadable("tls.ca", tls.ca, error) from error
-    if tls.certificate is not None:
-        try:
-            context.load_cert_chain(tls.certificate, tls.key, password="")
-        except OSError as error:
-            files = " with ".join(str(path) for path in (tls.certificate, tls.key) if path is not None)
-            raise mqtt_faults.unreadable("tls.certificate", files, error) from error
-
-
-def _password(settings: MqttConfig) -> str | None:
-    if settings.password_credential is None:
-        return settings.password.get_secret_value() if settings.password else None
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise mqtt_faults.Unready(
-            f"there is no credential {settings.password_credential}: systemd gave none; "
-            f"add LoadCredential={settings.password_credential}:/path to the unit"
-        )
-    path = Path(folder) / settings.password_credential
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise mqtt_faults.unreadable("the credential", path, error) from error
+def _refusal(reason: Any) -> Exception:
+    said = f"the broker refused it: {reason}"
+    if reason.value in PASSING:
+        return Postpone(said)
+    return GiveUp(f"{said}; may this user publish below base_topic?")

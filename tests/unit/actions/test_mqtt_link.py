@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from birdwatchd.actions import mqtt_link
+from birdwatchd.actions import mqtt_absence
 from birdwatchd.actions.mqtt import Mqtt
 from birdwatchd.actions.mqtt_link import Link, Message
 
@@ -17,7 +17,7 @@ from birdwatchd.actions.mqtt_link import Link, Message
 def log(monkeypatch: pytest.MonkeyPatch) -> structlog.testing.LogCapture:
     capture = structlog.testing.LogCapture()
     wrapped = structlog.wrap_logger(structlog.ReturnLogger(), processors=[capture])
-    monkeypatch.setattr(mqtt_link, "logger", wrapped)
+    monkeypatch.setattr(mqtt_absence, "logger", wrapped)
     return capture
 
 
@@ -63,15 +63,26 @@ def test_a_reason_is_told_once_and_a_new_one_again(
         "nothing listens there",
         "the certificate has expired",
     ]
-    assert one.fault == "nothing listens there"
+    assert one.absence.reason == "nothing listens there"
 
 
 def test_nothing_is_handed_over_while_there_is_no_connection() -> None:
     one = link()
     one.post(Message("birdwatchd/wood/health", b"{}", retain=True))
     assert one.send([[Message("birdwatchd/wood", b"{}")]], time.monotonic() + 3600) == []
-    assert "yet" in one.fault
+    assert "yet" in one.absence.reason
     assert not one._client._out_messages
+
+
+def test_deliveries_ask_again_about_when_it_was_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = link()
+    asked = []
+    for _ in range(12):
+        pauses(one, monkeypatch, 1)
+        asked.append(one.absence.postponement.seconds)
+    assert asked[0] == 2.0
+    assert asked[-1] == 60.0
+    assert str(one.absence.postponement) == "nothing listens there"
 
 
 def test_only_mqtt_5_has_properties() -> None:
