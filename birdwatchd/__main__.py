@@ -14,8 +14,10 @@ from birdwatchd.errors import UserError
 
 COMMANDS = {
     # name: module:attribute. A module in cli/ imports what it needs inside its function, so --help stays quick.
+    "actions": "birdwatchd.cli.actions:actions",
     "analyze": "birdwatchd.cli.analyze:analyze",
     "check": "birdwatchd.cli.check:check",
+    "deliveries": "birdwatchd.cli.deliveries:deliveries",
     "detections": "birdwatchd.cli.detections:detections",
     "devices": "birdwatchd.cli.devices:devices",
     "ledger": "birdwatchd.cli.ledger:ledger",

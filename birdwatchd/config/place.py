@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from birdwatchd.config.kinds import Takes
@@ -105,7 +105,9 @@ class Kind:
     @property
     def takes_text(self) -> bool:
         """Whether text stands here: a `no` or `12:30` without quotes is probably meant as text."""
-        return bool(self.choices) or any(member.annotation in (str, Path) for member in self.members)
+        return bool(self.choices) or any(
+            member.annotation in (str, SecretStr, Path) for member in self.members
+        )
 
     @property
     def item(self) -> Kind | None:
@@ -170,7 +172,7 @@ def _words(kind: Kind) -> str:
     for restriction in kind.metadata:
         if isinstance(restriction, Takes):
             return str(restriction)
-    simple = {bool: "true or false", str: "text", Path: "a path", dt.datetime: "a time"}
+    simple = {bool: "true or false", str: "text", SecretStr: "text", Path: "a path", dt.datetime: "a time"}
     annotation, origin = kind.annotation, get_origin(kind.annotation)
     if annotation in (int, float):
         number = "a whole number" if annotation is int else "a number"

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import sys
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -121,31 +122,59 @@ def _classes(body: Sequence[ast.stmt], inside: str) -> Iterator[tuple[str, dict[
 def _section(title: str, model: type[BaseModel], path: str = "") -> Iterator[str]:
     yield f"## {title}\n"
     yield f"{inspect.cleandoc(model.__doc__ or '')}\n"
-    fields = {name: (field, Kind.of_field(field)) for name, field in model.model_fields.items()}
     yield from table(model)
-    for name, (_, kind) in fields.items():
-        inner = f"{path}{name}"
+    for inner, one in inner_sections(model, path):
+        yield from _section(inner, one, f"{inner.split('`')[1]}.")
+
+
+def inner_sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections of settings inside a model, each with its heading."""
+    for name, field in model.model_fields.items():
+        kind = Kind.of_field(field)
+        item = kind.item
         if kind.model is not None:
-            yield from _section(f"`{inner}`", kind.model, f"{inner}.")
-        elif kind.item is not None and kind.item.model is not None:
-            yield from _section(f"`{inner}`", kind.item.model, f"{inner}.")
-        elif kind.item is not None:
-            for discriminator, one in kind.item.models.items():
-                yield from _section(f"`{inner}`: `kind: {discriminator}`", one, f"{inner}.")
+            yield f"`{path}{name}`", kind.model
+        elif item is not None and item.model is not None:
+            yield f"`{path}{name}`", item.model
+        elif item is not None:
+            for discriminator, one in item.models.items():
+                yield f"`{path}{name}`: `kind: {discriminator}`", one
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, in words."""
+
+    name: str
+    takes: str
+    default: str
+    """As it would be written; empty where there is none."""
+    is_required: bool
+    meaning: str
+
+
+def settings(model: type[BaseModel]) -> list[Setting]:
+    """The settings of a model that are no sections of their own."""
+    told = meanings(model)
+    fields = {name: (field, Kind.of_field(field)) for name, field in model.model_fields.items()}
+    return [
+        Setting(
+            name, kind.words, _default(field), field.is_required(), told.get(name) or field.description or ""
+        )
+        for name, (field, kind) in fields.items()
+        if not _has_own_section(kind)
+    ]
 
 
 def table(model: type[BaseModel], without: Collection[str] = ()) -> Iterator[str]:
     """The settings of a model that are no sections of their own, as the lines of a Markdown table."""
-    told = meanings(model)
-    fields = {name: (field, Kind.of_field(field)) for name, field in model.model_fields.items()}
-    plain = {
-        name: one for name, one in fields.items() if not _has_own_section(one[1]) and name not in without
-    }
+    plain = [one for one in settings(model) if one.name not in without]
     if plain:
         yield "| setting | takes | default | meaning |"
         yield "| --- | --- | --- | --- |"
-        for name, (field, kind) in plain.items():
-            cells = (f"`{name}`", kind.words, _default(field), told.get(name, ""))
+        for one in plain:
+            default = "must be given" if one.is_required else f"`{one.default}`" * bool(one.default)
+            cells = (f"`{one.name}`", one.takes, default, one.meaning)
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
         yield ""
 
@@ -159,13 +188,7 @@ def _has_own_section(kind: Kind) -> bool:
 def _default(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "default" in extra:
-        return f"`{extra['default']}`"
-    if field.is_required():
-        return "must be given"
-    if field.default is PydanticUndefined or field.default is None:
+        return str(extra["default"])
+    if field.is_required() or field.default is PydanticUndefined or field.default is None:
         return ""
-    return (
-        f"`{field.default if isinstance(field.default, str) else json.dumps(field.default)}`"
-        if field.default != ""
-        else ""
-    )
+    return field.default if isinstance(field.default, str) else json.dumps(field.default, default=str)

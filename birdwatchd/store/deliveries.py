@@ -186,6 +186,16 @@ def find(database: Database, choice: Choice, *, newest: int | None = None) -> It
         yield from map(to_entry, rows)
 
 
+def count(database: Database, choice: Choice) -> dict[str, int]:
+    """How many deliveries of that choice there are, by status, most first."""
+    where, parameters = _where(choice)
+    rows = database.rows(
+        f"SELECT status, count(*) AS number FROM deliveries WHERE {where} GROUP BY status ORDER BY number DESC",  # noqa: S608 - _where's own words
+        parameters,
+    )
+    return {row["status"]: row["number"] for row in rows}
+
+
 def revive(database: Database, choice: Choice, now: datetime) -> int:
     """Let dead deliveries of that choice wait again, as if they had just been made; how many that were.
 
