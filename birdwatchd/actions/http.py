@@ -92,6 +92,8 @@ def why_no_answer(error: httpx.HTTPError, address: SecretStr) -> str:
             return f"{server} takes too long to answer"
         case httpx.ConnectError():
             return f"{server} cannot be reached: {_reason(error)}"
+        case httpx.RemoteProtocolError() if "disconnected" not in str(error):
+            return f"{server} does not speak HTTP"
         case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError() | httpx.CloseError():
             return f"{server} hung up before it had answered"
         case _:

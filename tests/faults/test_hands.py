@@ -23,7 +23,8 @@ from tests.doubles import FakeContext, sample_detection
 from tests.integration.rtsp import free_port
 from tests.integration.waiting import wait_until
 from tests.integration.web import WebServer
-from tests.unit.actions.test_picture import picture
+from tests.pictures import picture
+from tests.processes import lives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,14 +56,6 @@ def webhook(url: str, **settings: Any) -> Webhook:
 
 def camera(**settings: Any) -> Camera:
     return Camera(Camera.Config.model_validate({"name": "one", "kind": "camera", **settings}))
-
-
-def lives(pid: int) -> bool:
-    """A zombie is as good as gone: an orphan's body is its new parent's to bury."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def kept(context: FakeContext) -> list[Path]:
@@ -155,6 +148,27 @@ def test_a_server_that_accepts_and_never_answers_is_asked_later(context: FakeCon
         pytest.raises(Postpone, match="takes too long to answer"),
     ):
         one.run(sample_detection(), context)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [(b"", "hung up before"), (b"RFB 003.008\r\n\r\n", "does not speak HTTP")]
+)
+def test_a_server_of_another_kind_is_told(context: FakeContext, said: bytes, told: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with listening.accept()[0] as caller:
+                heard = b""
+                while not heard.endswith(b"}}"):
+                    heard += caller.recv(1 << 16)
+                caller.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with webhook(url) as one, pytest.raises(Postpone, match=told):
+            one.run(sample_detection(), context)
+        thread.join()
 
 
 def test_an_answer_that_never_ends_counts_by_its_status(server: WebServer, context: FakeContext) -> None:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from tests.integration.web import WebServer
-from tests.unit.actions.test_picture import picture
+from tests.pictures import picture
 
 if TYPE_CHECKING:
     from pathlib import Path

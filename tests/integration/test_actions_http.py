@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from birdwatchd.actions.notify import Notify
 from birdwatchd.actions.webhook import Webhook, key_of, signature
 from tests.doubles import FakeContext, sample_delivery, sample_detection
 from tests.integration.rtsp import free_port
-from tests.integration.web import WebServer
+from tests.integration.web import WebServer, own_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,20 +107,11 @@ def test_nobody_there_is_told_without_the_address() -> None:
 
 
 def test_only_a_server_that_proves_itself_is_told(tmp_path: Path) -> None:
-    certificate = tmp_path / "own.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=own"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", certificate, "-out", tmp_path / "ca.pem"),
-        ],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    certificate.write_bytes(certificate.read_bytes() + (tmp_path / "ca.pem").read_bytes())
+    certificate, known = own_certificate(tmp_path)
     with WebServer(tmp_path / "web", certificate=certificate) as server:
         with webhook(server.url) as one, pytest.raises(Postpone, match=r"certificate verify failed: self"):
             one.run(sample_detection(), FakeContext())
-        with webhook(server.url, ca=str(tmp_path / "ca.pem")) as one:
+        with webhook(server.url, ca=str(known)) as one:
             one.run(sample_detection(), FakeContext())
         with (
             webhook(server.url, ca=str(tmp_path / "none.pem")) as one,

@@ -14,8 +14,8 @@ from birdwatchd.actions.camera import Camera
 from birdwatchd.actions.camera_shot import NoShot
 from tests.doubles import FakeContext, sample_detection
 from tests.integration import rtsp
-from tests.integration.web import WebServer
-from tests.unit.actions.test_picture import picture
+from tests.integration.web import WebServer, own_certificate
+from tests.pictures import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +134,17 @@ def test_a_refusal_is_told(
         take(context, mode="http", url=f"{server.url}/{path}", **login)
     assert "hush" not in str(error.value)
     assert not list(context.clips_folder.rglob("*.jpg*"))
+
+
+def test_a_camera_that_signs_its_own_certificate(context: FakeContext, tmp_path: Path) -> None:
+    certificate, known = own_certificate(tmp_path)
+    with WebServer(tmp_path / "web", certificate=certificate) as server:
+        server.shows(picture())
+        url = f"{server.url}/picture"
+        with pytest.raises(NoShot, match="cannot be reached: certificate verify failed"):
+            take(context, mode="http", url=url)
+        assert len(take(context, mode="http", url=url, ca=str(known))) == 1
+        assert len(take(context, mode="http", url=url, verify=False)) == 2
 
 
 @needs_ffmpeg

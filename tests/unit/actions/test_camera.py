@@ -19,7 +19,7 @@ from birdwatchd.actions.camera_shot import NoShot, ffmpeg_words
 from birdwatchd.actions.camera_turn import Busy, turn_of
 from birdwatchd.store.shelf import Shelf
 from tests.doubles import DAWN, FakeContext, sample_detection
-from tests.unit.actions.test_picture import picture
+from tests.pictures import picture
 
 PLACE = "2026/05/09/garden-Parus_major-044210"
 

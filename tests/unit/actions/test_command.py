@@ -17,6 +17,7 @@ from birdwatchd.actions.command import Command, CommandFailed
 from birdwatchd.domain import Label
 from tests.doubles import FakeContext, sample_detection
 from tests.integration.waiting import wait_until
+from tests.processes import lives
 
 SHOW = (
     "import json,os,sys; print(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd(), sys.stdin.read()]))"
@@ -33,14 +34,6 @@ def script(folder: Path, text: str, mode: int = 0o755) -> str:
     path.write_text(text)
     path.chmod(mode)
     return str(path)
-
-
-def lives(pid: int) -> bool:
-    """A zombie is as good as gone: an orphan's body is its new parent's to bury."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def shown(context: FakeContext) -> Any:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from io import BytesIO
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from birdwatchd.actions.picture import NoPicture, suffix_of
-
-
-def picture(kind: str = "JPEG", size: tuple[int, int] = (320, 240)) -> bytes:
-    noise = np.random.default_rng(1).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
-    out = BytesIO()
-    Image.fromarray(noise).save(out, kind)
-    return out.getvalue()
+from tests.pictures import picture
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp")])
