@@ -87,7 +87,7 @@ def pids(path: Path) -> list[int]:
 def test_a_command_that_forks_and_never_ends_is_ended_with_all_it_started(
     tmp_path: Path, context: FakeContext
 ) -> None:
-    one = command(sys.executable, "-c", STUBBORN, str(tmp_path / "pids"), "stays", timeout_seconds=3)
+    one = command(sys.executable, "-c", STUBBORN, str(tmp_path / "pids"), "stays", timeout_seconds=5)
     with pytest.raises(Overdue, match="took longer than"):
         one.run(sample_detection(), context)
     assert len(pids(tmp_path / "pids")) == 2
@@ -172,7 +172,7 @@ def test_a_server_of_another_kind_is_told(context: FakeContext, said: bytes, tol
 
 
 def test_an_answer_that_never_ends_counts_by_its_status(server: WebServer, context: FakeContext) -> None:
-    with webhook(f"{server.url}/drip", timeout_seconds=SHORT) as one:
+    with webhook(f"{server.url}/drip", timeout_seconds=3) as one:
         one.run(sample_detection(), context)
     assert context.notes["status"] == 200
 

@@ -190,13 +190,12 @@ def test_cameras_of_their_own_lose_no_picture_to_each_other(tmp_path: Path, cont
 
 
 def test_a_camera_in_use_is_asked_for_later(tmp_path: Path, context: FakeContext) -> None:
-    one = copying(tmp_path, timeout_seconds=0.3)
     with (
         turn_of(context.clips_folder / ".cameras" / "one.lock", 0),
         pytest.raises(Postpone, match="one is in use by another action"),
     ):
-        one.run(sample_detection(), context)
-    one.run(sample_detection(), context)
+        copying(tmp_path, timeout_seconds=0.3).run(sample_detection(), context)
+    copying(tmp_path).run(sample_detection(), context)
 
 
 def test_a_turn_is_over_when_it_is_left(tmp_path: Path) -> None:

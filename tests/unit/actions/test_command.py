@@ -145,7 +145,7 @@ def test_what_it_leaves_behind_ends_with_it() -> None:
 
 def test_one_that_is_told_to_end_may_say_so() -> None:
     context = FakeContext()
-    one = command("sh", "-c", "trap 'echo let go; exit 0' TERM; sleep 1000 & wait", timeout_seconds=0.5)
+    one = command("sh", "-c", "trap 'echo let go; exit 0' TERM; sleep 1000 & wait", timeout_seconds=4)
     with pytest.raises(Overdue, match="sh took longer than"):
         one.run(sample_detection(), context)
     assert context.notes["output"] == "let go"
