@@ -63,6 +63,13 @@ class Camera(Action):
 
     Each delivery notes `latency_seconds`, from the start of the sound until the first picture was complete, and
     `camera_seconds`, how much of that the camera took: the shutter opened within these last seconds.
+
+    What the presets run, with `options` in place of the dots:
+
+    - `rpicam-still --nopreview --timeout 500 … --output {file}`
+    - `libcamera-still --nopreview --timeout 500 … --output {file}`
+    - `gphoto2 --force-overwrite … --capture-image-and-download --filename {file}`
+    - `fswebcam --no-banner --skip 2 --resolution 1280x720 … {file}`
     """
 
     class Config(CameraConfig):

@@ -58,7 +58,7 @@ class CameraConfig(ActionConfig):
     options: tuple[Option, ...] = ()
     """For `preset`: options of your own, one word each, such as `[--width, "1280"]`; they win over the preset's."""
     argv: CameraWords | None = None
-    """For `command`, instead of `preset`: the program and its arguments, one item each. `{file}` is where it has to write the picture; `{species}` and the other placeholders are replaced too."""
+    """For `command`, instead of `preset`: the program and its arguments, one item each. `{file}` is where it has to write the picture; `{species}` and the other placeholders of `command` are replaced too."""
     url: Annotated[SecretStr, Field(min_length=1), Takes("an address")] | None = None
     """For `http`: the address of a snapshot. For `ffmpeg`: whatever ffmpeg opens, such as `rtsp://…`, `http://…/video.mjpg` or `/dev/video0`. `${NAME}` is replaced from the environment."""
     username: SomeText | None = None

@@ -54,6 +54,25 @@ class Command(Action):
     When it takes too long, it and all that it started are ended. What it leaves running when it exits is ended too,
     unless started with `setsid`. A value that begins with `-` loses its dashes where it would begin an argument, so that
     no name can become an option.
+
+    The placeholders, here, for `camera` and for `notify` alike (times are the station's own):
+
+    - `{species}`: common name, in the language of the config
+    - `{scientific}`: scientific name
+    - `{code}`: eBird's species code, empty when unknown
+    - `{score}`: pooled score, 0 to 1, such as 0.93
+    - `{percent}`: the same in percent, such as 93
+    - `{start}`: when it began, such as 2026-05-09T06:42:10.250+02:00
+    - `{end}`: when it ended, or the end of what was heard so far
+    - `{date}`: the day it began, such as 2026-05-09
+    - `{time}`: when it began, such as 06:42:10
+    - `{state}`: `started` or `ended`
+    - `{source}`: name of the source that heard it
+    - `{site}`: where that source listens, empty when the config does not say
+    - `{node}`: the station's name
+    - `{id}`: the detection's id, the same in the database and in all messages
+    - `{clip}`: path of its files without their suffix; the sound is at `{clip}.flac`, pictures at `{clip}_1.jpg` …
+    - `{count_today}`: how often this species was heard today, this one included
     """
 
     class Config(ActionConfig):

@@ -54,7 +54,7 @@ class Notify(Action):
         urls: Annotated[tuple[NotifyUrl, ...], Field(min_length=1)]
         """Whom to tell; `${NAME}` is replaced from the environment, so that secrets need not stand here."""
         title: Template = "{species}"
-        """Title of the message; `{species}` and the other placeholders are replaced."""
+        """Title of the message; `{species}` and the other placeholders of `command` are replaced."""
         text: Template = "{species} ({scientific}), {percent} % at {time}, heard by {source} at {node}."
         """Text of the message; the same placeholders."""
         attach: tuple[Attachment, ...] = ()

@@ -236,6 +236,8 @@ def test_presets_are_ready_made(preset: str) -> None:
     words = camera(preset=preset, options=["--rotate", "180"]).config.words
     assert words[0] == preset
     assert words.index("--rotate") < words.index("{file}")
+    documented = " ".join(words).replace("--rotate 180", "…")
+    assert f"- `{documented}`\n" in (Camera.__doc__ or "")
 
 
 def test_a_missing_program_is_told_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:

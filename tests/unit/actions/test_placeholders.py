@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from birdwatchd.actions.command import Command
 from birdwatchd.actions.placeholders import MEANINGS, fill, fill_argument, meanings_of, refuse_unknown
 from birdwatchd.domain import Label
 from tests.doubles import FakeContext, sample_detection
@@ -50,3 +51,8 @@ def test_no_value_becomes_an_option(template: str, filled: str) -> None:
 def test_what_is_no_placeholder_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"placeholder"):
         refuse_unknown(template, MEANINGS)
+
+
+def test_every_placeholder_is_documented() -> None:
+    for name, meaning in MEANINGS.items():
+        assert f"- `{{{name}}}`: {meaning}\n" in (Command.__doc__ or "")
