@@ -6,6 +6,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from birdwatchd.actions.command import Command
 from birdwatchd.actions.placeholders import MEANINGS, fill, fill_argument, meanings_of, refuse_unknown
@@ -43,6 +45,17 @@ def test_no_value_becomes_an_option(template: str, filled: str) -> None:
     label = Label(0, "Rm rf", "--rf x\0")
     values = meanings_of(sample_detection(label=label, site="-"), FakeContext())
     assert fill_argument(template, values) == filled
+
+
+PIECES = st.lists(
+    st.sampled_from([*(f"{{{name}}}" for name in MEANINGS), "x", "=", " ", "/", "{{"]), max_size=4
+)
+
+
+@given(PIECES.map("".join), st.dictionaries(st.sampled_from(list(MEANINGS)), st.text(alphabet="-a =é")))
+def test_whatever_the_values_nothing_becomes_an_option(template: str, values: dict[str, str]) -> None:
+    filled = fill_argument(template, dict.fromkeys(MEANINGS, "") | values)
+    assert not filled.startswith("-")
 
 
 @pytest.mark.parametrize(
