@@ -28,6 +28,10 @@ SYNC_SECONDS = 60.0
 BLOCK = 4096
 """What libsndfile encodes at once: a file that was cut off is whole up to its last block."""
 
+# RFC 9639, 8.2: the last 36 bits of these 8 bytes say how many samples a FLAC file holds; whoever writes it puts them there
+# at the end.
+COUNT_AT, COUNT_BYTES, COUNT_MASK = 18, 8, (1 << 36) - 1
+
 
 class Hour:
     """Open from its first sample on. While it is written it is hidden; what a crash leaves is made whole by `mend`."""
@@ -64,8 +68,15 @@ class Hour:
         }
         self.frames = 0
         self._synced = 0
+        self._is_whole = True
         self._tell()
-        self._sound = soundfile.SoundFile(self._part, "w", rate, channels=1, format="FLAC", subtype="PCM_16")
+        try:
+            self._sound = soundfile.SoundFile(
+                self._part, "w", rate, channels=1, format="FLAC", subtype="PCM_16"
+            )
+        except BaseException:
+            self._leave_nothing()
+            raise
 
     @staticmethod
     def samples_left(start: datetime, rate: int) -> int:
@@ -92,7 +103,9 @@ class Hour:
             OSError: the disk is full.
             soundfile.LibsndfileError: likewise.
         """
+        self._is_whole = False
         self._sound.write(to_pcm16(samples))
+        self._is_whole = True
         self.frames += len(samples)
         if self.frames - self._synced >= SYNC_SECONDS * self._rate:
             self._synced = self.frames
@@ -125,15 +138,25 @@ class Hour:
         """Whole: renamed to what it is. Of one that cannot be closed as much as can be read is kept."""
         try:
             self._sound.close()
-            _sync(self._part)
-            self._part.replace(self._stem.with_name(self._stem.name + SUFFIX))
         except (OSError, soundfile.LibsndfileError):
-            with suppress(OSError):
-                rescue(self._part)
+            self._is_whole = False
+        if not self.frames:
+            self._leave_nothing()
+            return
+        with suppress(OSError):  # it stays hidden, and is mended at the next start
+            if self._is_whole:
+                _sync(self._part)
+                self._part.replace(self._stem.with_name(self._stem.name + SUFFIX))
+            elif (place := rescue(self._part)) is not None:
+                self.frames = soundfile.info(place).frames
         self._said["recording"]["samples"] = self.frames
         self._said["recording"]["seconds"] = round(self.frames / self._rate, 6)
         with suppress(OSError):
             self._tell()
+
+    def _leave_nothing(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self._stem.with_name(self._stem.name + SIDECAR).unlink(missing_ok=True)
 
     def _place(self, offset: int) -> dict[str, float]:
         at = self.frames + offset
@@ -145,8 +168,8 @@ class Hour:
 
 
 def mend(folder: Path) -> Iterator[Path]:
-    """Make whole what a crash left in `folder`; gives the files that were."""
-    for part in sorted(folder.glob(f"*/*/.*{SUFFIX}{PART}")):
+    """Make whole what was left unfinished anywhere below `folder`; gives the files that were."""
+    for part in sorted(folder.rglob(f".*{SUFFIX}{PART}")):
         with suppress(OSError):
             whole = rescue(part)
             if whole is not None:
@@ -154,32 +177,34 @@ def mend(folder: Path) -> Iterator[Path]:
 
 
 def rescue(part: Path) -> Path | None:
-    """Make a file of what can be read of an unfinished one; None when that is nothing.
+    """Make an unfinished file one that says how much sound it holds; None when that is nothing. Takes no room.
 
     Raises:
-        OSError: it cannot be written; the unfinished one stays.
+        OSError: it cannot be changed; it stays as it is.
     """
-    place = part.with_name(part.name.removeprefix(".").removesuffix(PART))
-    copy = part.with_name(f".{place.name}.mended{PART}")
-    frames = 0
-    try:
-        with (
-            suppress(soundfile.LibsndfileError),
-            soundfile.SoundFile(part) as broken,
-            soundfile.SoundFile(
-                copy, "w", broken.samplerate, channels=1, format="FLAC", subtype="PCM_16"
-            ) as whole,
-        ):
-            while len(block := broken.read(BLOCK, dtype="int16")):
-                whole.write(block)
-                frames += len(block)
-        if frames:
-            _sync(copy)
-            copy.replace(place)
+    frames = _readable(part)
+    if not frames:
         part.unlink()
-    finally:
-        copy.unlink(missing_ok=True)
-    return place if frames else None
+        return None
+    with part.open("r+b") as file:
+        file.seek(COUNT_AT)
+        count = int.from_bytes(file.read(COUNT_BYTES), "big")
+        file.seek(COUNT_AT)
+        file.write(((count & ~COUNT_MASK) | frames).to_bytes(COUNT_BYTES, "big"))
+    _sync(part)
+    return part.replace(part.with_name(part.name.removeprefix(".").removesuffix(PART)))
+
+
+def _readable(part: Path) -> int:
+    """How many samples of an unfinished file can be read."""
+    frames = 0
+    for step in (BLOCK, 1):  # the read that meets the end fails as a whole
+        with suppress(soundfile.LibsndfileError), soundfile.SoundFile(part) as broken:
+            for _ in range(frames // BLOCK):
+                broken.read(BLOCK, dtype="int16")
+            while len(block := broken.read(step, dtype="int16")):
+                frames += len(block)
+    return frames
 
 
 def _sync(path: Path) -> None:
