@@ -75,7 +75,7 @@ class TestDefaultConfig:
         config = load(tmp_path / "config.yaml", {"POND_PASSWORD": "x"}, schemas()).config
         assert [source.kind for source in config.sources] == ["microphone", "stream", "recording"]
         assert set(config.model_fields_set) >= {"location", "language", "model", "deciding", "store", "log"}
-        assert [action.name for action in config.actions] == ["owls", "photo", "feeder"]
+        assert [action.name for action in config.actions] == ["owls", "keep", "photo", "feeder"]
 
     def test_editors_are_told_of_the_schema(self) -> None:
         named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", self.text)
