@@ -262,4 +262,5 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {number}")
-        logger.info("database brought up to date", path=str(path), format=number)
+    if 0 < version < len(STEPS):
+        logger.info("database brought up to date", path=str(path), format=len(STEPS))

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from birdwatchd.errors import StoreError
 from birdwatchd.store import database as module
@@ -62,10 +63,20 @@ def test_steps_that_are_missing_are_made_up_for_and_rows_stay(
         "STEPS",
         (*STEPS, ("CREATE TABLE more (x TEXT) STRICT",), ("INSERT INTO more VALUES ('new')",)),
     )
-    with Database.open(path) as database:
+    with capture_logs() as logs, Database.open(path) as database:
         assert one(database, "SELECT x FROM more") == "new"
         assert one(database, "PRAGMA user_version") == len(STEPS) + 2
         assert len(list(find(database, Choice()))) == 1
+    assert [(line["event"], line["format"]) for line in logs] == [
+        ("database brought up to date", len(STEPS) + 2)
+    ]
+
+
+def test_of_a_new_database_and_one_that_is_up_to_date_nothing_is_said(tmp_path: Path) -> None:
+    for _ in range(2):
+        with capture_logs() as logs, Database.open(tmp_path / "db"):
+            pass
+        assert logs == []
 
 
 def test_a_step_that_fails_leaves_no_trace_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
