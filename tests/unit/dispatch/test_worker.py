@@ -175,6 +175,18 @@ def test_an_ordered_action_waits_for_the_one_that_fails(path: Path) -> None:
     assert action.done == ids
 
 
+def test_an_ordered_action_waits_for_it_also_after_a_restart(path: Path) -> None:
+    with post(path, Ordered(config(), failing(1, Postpone("busy", 3600)))) as opened:
+        opened.hear(0, 10)
+        wait_until(lambda: opened.entries()[0].delivery.attempts == 1)
+    action = Ordered(config())
+    with post(path, action, run_id="run-2") as opened:
+        opened.hear(20)
+        with pytest.raises(AssertionError):
+            wait_until(lambda: bool(action.done), 0.3)
+        assert opened.statuses() == ["waiting"] * 3
+
+
 def test_an_ordered_action_passes_over_what_is_given_up(path: Path) -> None:
     first = detection(0).id
 
