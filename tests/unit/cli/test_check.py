@@ -170,6 +170,7 @@ def test_a_config_that_is_nowhere_is_a_mistake(check: Check) -> None:
 
 def test_the_schema_and_the_reference_need_no_config(check: Check) -> None:
     from birdwatchd.config.reference import json_schema, reference
+    from birdwatchd.dispatch.plugins import schemas
 
-    assert check(None, "--schema").stdout == json_schema()
+    assert check(None, "--schema").stdout == json_schema(schemas())
     assert check(None, "--reference").stdout == reference()
