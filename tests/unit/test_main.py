@@ -82,8 +82,8 @@ except SystemExit as ended:
     assert not ended.code, ended.code
 heavy = {{"torch", "numpy", "rich", "sounddevice", "soundfile", "soxr", "sqlite3", "structlog"}}
 heavy |= {{"pydantic", "yaml"}} if sys.argv[1] != "check" else set()
-# The schema tells of every plugin, and so imports them; whatever they need of structlog, rich comes with it.
-heavy -= {{"rich", "structlog"}} if "--schema" in sys.argv else set()
+# The schema tells of every plugin, and so imports them.
+heavy &= {{"torch", "sounddevice", "soxr", "sqlite3"}} if "--schema" in sys.argv else heavy
 print(sorted(heavy & set(sys.modules)), file=sys.stderr)
 """
     done = subprocess.run(
