@@ -37,6 +37,7 @@ from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
 from birdwatchd.store.summary import summary
+from birdwatchd.track import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,7 +137,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 batch_limit=classifier.batch_limit,
                 minimum_dbfs=config.deciding.level.minimum_dbfs,
                 listeners=replace(listeners, account=vitals.account),
-                history_seconds=_history_seconds(config),
+                history=History(_history_seconds(config), desk.first_ready),
             ),
             recorder,
         )
@@ -244,7 +245,7 @@ def _occurrence(config: schema.Config, bundle: Path, card: Card) -> Occurrence:
 
 def _source(source: schema.Source, config: schema.Config, card: Card, wake: Callable[[], None]) -> Source:
     """The source that the config describes, not started."""
-    ring_seconds = _history_seconds(config) + config.window_seconds + LAG_SECONDS
+    ring_seconds = _history_seconds(config) + LAG_SECONDS
     if source.kind == "microphone":
         from birdwatchd.audio.microphone import Microphone
 
@@ -265,12 +266,13 @@ def _zone(config: schema.Config) -> tzinfo | None:
 
 
 def _history_seconds(config: schema.Config) -> float:
-    """The longest detection, and the sound that actions want before and after it."""
+    """The longest detection, until it is known to have ended, and the sound that actions want before and after it."""
     wanted = [
         max((getattr(action, name, 0.0) for action in config.actions if action.enabled), default=0.0)
         for name in ("before_seconds", "after_seconds")
     ]
-    return config.deciding.max_detection_seconds + sum(wanted)
+    deciding = config.deciding
+    return deciding.max_detection_seconds + deciding.hold_seconds + config.window_seconds + sum(wanted)
 
 
 def _clip_path(config: schema.Config, source: str) -> Callable[[Label, datetime, str], str] | None:

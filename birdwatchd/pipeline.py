@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from birdwatchd.audio.windows import Plan
     from birdwatchd.detection.decider import Decider
     from birdwatchd.domain import Candidate, Clip, Detection, LedgerEntry, Scores, Window
-    from birdwatchd.track import Due
+    from birdwatchd.track import Due, History
 
 ACCOUNT_SECONDS = 5.0
 """How often the ledger is brought up to date."""
@@ -72,13 +72,13 @@ class Pipeline:
         minimum_dbfs: float = -100.0,
         listeners: Listeners | None = None,
         patient: bool = False,
-        history_seconds: float = 0.0,
+        history: History | None = None,
     ) -> None:
         """`labels` is how many scores a segment has; `batch_limit` segments at most go to the classifier at once.
 
         A `patient` pipeline waits until a batch is full: the last bits of a score depend on its batch, and so the same
-        recording always gets the same scores. Of a recording `history_seconds` of what was analysed stay in memory, as
-        they do of a microphone: clips are cut from them. The ring has to be longer than that.
+        recording always gets the same scores. `history` is what stays of a
+        recording's sound.
         """
         self._nothing: NDArray[np.float32] = np.zeros(labels, dtype=np.float32)
         self._classifier = classifier
@@ -88,7 +88,7 @@ class Pipeline:
         self._minimum_dbfs = minimum_dbfs
         self._listeners = listeners or Listeners()
         self._patient = patient
-        self._history_seconds = history_seconds
+        self._history = history
         self._held: list[tuple[Track, Due]] = []  # collected, but not yet a whole batch
         self._tracks: list[Track] = []
         self._by_name: dict[str, Track] = {}
@@ -98,7 +98,7 @@ class Pipeline:
 
     def add(self, source: Source, decider: Decider) -> None:
         """Listen to a source that has been started. Before `run`."""
-        track = Track(source, decider, self._plan, self._history_seconds)
+        track = Track(source, decider, self._plan, self._history)
         self._tracks.append(track)
         self._by_name[source.name] = track
 

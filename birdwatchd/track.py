@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,6 +14,8 @@ from birdwatchd.audio.windows import Plan, Segmenter, Skipped, StretchEnd, Windo
 from birdwatchd.domain import Segment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -33,11 +36,20 @@ QUIET_SECONDS = 60.0
 logger = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What stays in the ring of a source that waits for its reader, as it does of a microphone: clips are cut from it."""
+
+    seconds: float
+    """Of sound that was analysed. The ring has to be longer, by a few segments."""
+    first_ready: Callable[[str], int | None]
+    """Up to where a source has to be analysed for the first clip that is still to be made; it waits for that."""
+
+
 class Track:
     """One source on its way through the pipeline."""
 
-    def __init__(self, source: Source, decider: Decider, plan: Plan, history_seconds: float = 0.0) -> None:
-        """A source that waits for its reader leaves the last `history_seconds` of what was analysed in its ring."""
+    def __init__(self, source: Source, decider: Decider, plan: Plan, history: History | None = None) -> None:
         self.source = source
         self.decider = decider
         self._segmenter = Segmenter(source.name, source.ring, plan)
@@ -50,7 +62,9 @@ class Track:
         self._hop_seconds = plan.hop_seconds
         self._hop_samples = round(plan.hop_seconds * source.ring.sample_rate)
         self._heard_to = 0
-        self._history = round(history_seconds * source.ring.sample_rate)
+        self._history = history if getattr(source, "waits", False) else None
+        self._history_samples = round(history.seconds * source.ring.sample_rate) if history else 0
+        self._released = 0
 
     @property
     def seconds_until_due(self) -> float:
@@ -84,8 +98,7 @@ class Track:
         if due is not None:
             # Often enough that no gap leaves the ring before it was counted, however fast a recording is read.
             self._ledger.capture()
-        needed = self._segmenter.needed
-        self.source.ring.release(min(needed, self._heard_to - self._history) if self._history else needed)
+        self._let_go()
         return due
 
     def hear(
@@ -131,6 +144,19 @@ class Track:
         if deaf_seconds > DEAF_SECONDS and self.source.fault and not (stopping or self.source.finished):
             self._ledger.deaf(deaf_seconds)
         return self._ledger.take()
+
+    def _let_go(self) -> None:
+        """Tell a source that waits for its reader what it may overwrite: neither what is analysed next, nor clips to be."""
+        needed = self._segmenter.needed
+        if self._history is not None:
+            needed = min(needed, self._heard_to - self._history_samples)
+            if needed < self._released + self.source.ring.sample_rate:
+                return  # asking costs more than it gives
+            first = self._history.first_ready(self.source.name)
+            if first is not None:
+                needed = min(needed, first - self._history_samples)
+        self._released = needed
+        self.source.ring.release(needed)
 
     def _hear_to(self, sample: int) -> None:
         self._heard_to = max(self._heard_to, sample)

@@ -57,6 +57,9 @@ class Recording:
     where the one before it ended, the first one now.
     """
 
+    waits = True
+    """It reads on when there is room, see `Ring.write_when_released`."""
+
     def __init__(
         self,
         config: RecordingSource,

@@ -12,6 +12,7 @@ import structlog
 from birdwatchd.dispatch.router import Router
 from birdwatchd.dispatch.sun import Sky
 from birdwatchd.dispatch.worker import Worker
+from birdwatchd.errors import StoreError
 from birdwatchd.store.outbox import Outbox
 from birdwatchd.store.posting import Posting
 
@@ -59,6 +60,12 @@ class Desk:
             for action in actions
             if action.config.enabled
         }
+        self._run_id = surroundings.run_id
+        self._bounded = [
+            action.config.name
+            for action in actions
+            if action.config.enabled and action.durability == "bounded"
+        ]
         self.posting = Posting(router, surroundings.zone, self.wake)
 
     def start(self) -> None:
@@ -83,6 +90,14 @@ class Desk:
             StoreError: the database cannot be read.
         """
         return self._outbox.count_waiting()
+
+    def first_ready(self, source: str) -> int | None:
+        """Up to where a source's sound has to be analysed for the first clip that is still to be made of it; None: none is."""
+        try:
+            return self._outbox.first_ready(self._bounded, source, self._run_id) if self._bounded else None
+        except StoreError as error:
+            logger.debug("deliveries cannot be read", reason=str(error))
+            return None
 
     def tidy(self) -> None:
         """Forget what was settled long ago, and give up what waits for actions that are gone. To be called now and then.

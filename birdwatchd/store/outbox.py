@@ -61,6 +61,16 @@ class Outbox:
         )
         return int(number)
 
+    def first_ready(self, actions: Sequence[str], source: str, run_id: str) -> int | None:
+        """The lowest sample of a source that a bounded delivery of these actions waits for, or has waited for, untried."""
+        among = ", ".join("?" * len(actions))
+        ((first,),) = self._rows(
+            f"SELECT min(ready_sample) FROM deliveries WHERE action IN ({among}) AND status = 'waiting'"  # noqa: S608 - question marks
+            " AND attempts = 0 AND ready_source = ? AND run_id = ?",
+            (*actions, source, run_id),
+        )
+        return None if first is None else int(first)
+
     def settle(self, outcomes: Iterable[Outcome], now: datetime) -> None:
         """Write down what became of deliveries, all or nothing. One that is settled already stays as it is.
 

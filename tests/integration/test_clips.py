@@ -122,3 +122,16 @@ def test_without_save_clip_nothing_is_named(tmp_path: Path, tiny_bundle: Path, r
     clips = run(tmp_path, tiny_bundle, recording, settings="enabled: false")
     assert {one["clip_path"] for one in ask(tmp_path, "detections")} == {""}
     assert not clips.exists()
+
+
+def test_a_long_recording_played_fast_waits_for_its_clips(tmp_path: Path, tiny_bundle: Path) -> None:
+    path = tmp_path / "20260501_043000.wav"
+    sound = np.random.default_rng(1).normal(0, 0.003, 300 * RATE)
+    for start in range(9, 290, 40):
+        sound[start * RATE : (start + 3) * RATE] += tone(4000, 3)
+    soundfile.write(path, sound, RATE, subtype="PCM_16")
+    clips = run(tmp_path, tiny_bundle, path, settings="picture: false")
+    found = ask(tmp_path, "detections")
+    assert len(found) == 8
+    for one in found:
+        assert (clips / f"{one['clip_path']}.flac").is_file()

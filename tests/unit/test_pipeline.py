@@ -22,6 +22,7 @@ from birdwatchd.detection.detector import Naming
 from birdwatchd.detection.species_range import Nowhere
 from birdwatchd.domain import Candidate, Clip, Detection, Label, LedgerEntry
 from birdwatchd.pipeline import Listeners, Pipeline
+from birdwatchd.track import History
 from tests.doubles import sample_detection
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Tape:
         self.clock = clock
         self.finished = False
         self.fault = ""
+        self.waits = True
 
     def start(self) -> None:
         """It is its test that writes."""
@@ -92,7 +94,7 @@ class Tape:
 
 
 def pipeline_for(
-    *tapes: Tape, batch_limit: int = 8, history_seconds: float = 0
+    *tapes: Tape, batch_limit: int = 8, history: History | None = None
 ) -> tuple[Pipeline, Notebook, Loudness]:
     notebook, classifier = Notebook(), Loudness()
     pipeline = Pipeline(
@@ -101,7 +103,7 @@ def pipeline_for(
         PLAN,
         labels=len(LABELS),
         batch_limit=batch_limit,
-        history_seconds=history_seconds,
+        history=history,
     )
     rules = Rules(Deciding(), LABELS)
     for tape in tapes:
@@ -304,20 +306,26 @@ def test_a_voice_is_remembered_for_as_long_as_its_sound() -> None:
         assert clip.voice is voice
 
 
-def test_of_a_recording_enough_stays_in_memory_to_cut_clips_from() -> None:
-    """However far the reader of a file is ahead, a call that was just analysed is still there, with what came before."""
-    tape = Tape(capacity_seconds=60)
-    pipeline, _, _ = pipeline_for(tape, history_seconds=40)
+def read_ahead(tape: Tape, pipeline: Pipeline, seconds: int) -> threading.Thread:
+    """A file's reader, as far ahead as the ring lets it."""
 
-    def read_ahead() -> None:
-        for _ in range(300):
+    def read() -> None:
+        for _ in range(seconds):
             tape.ring.write_when_released(np.full(RATE, 0.05, dtype=np.float32))
             pipeline.wake()
         tape.finished = True
         pipeline.wake()
 
-    reader = threading.Thread(target=read_ahead)
+    reader = threading.Thread(target=read)
     reader.start()
+    return reader
+
+
+def test_of_a_recording_enough_stays_in_memory_to_cut_clips_from() -> None:
+    """However far the reader of a file is ahead, a call that was just analysed is still there, with what came before."""
+    tape = Tape(capacity_seconds=60)
+    pipeline, _, _ = pipeline_for(tape, history=History(40, lambda _: None))
+    reader = read_ahead(tape, pipeline, 300)
     missing: list[tuple[int, int]] = []
     decided = pipeline._decide
 
@@ -331,3 +339,23 @@ def test_of_a_recording_enough_stays_in_memory_to_cut_clips_from() -> None:
     reader.join()
     assert not missing
     assert tape.ring.written == 300 * RATE
+
+
+def test_a_recording_waits_for_the_clips_that_are_to_be_made_of_it() -> None:
+    tape = Tape(capacity_seconds=60)
+    first_ready: list[int | None] = [100 * RATE]
+    pipeline, _, _ = pipeline_for(tape, history=History(40, lambda _: first_ready[0]))
+    reader = read_ahead(tape, pipeline, 300)
+    listening = threading.Thread(target=pipeline.run)
+    listening.start()
+    try:
+        # As far as there is room without what lies 40 s before the clip's end: far enough to make it ready.
+        wait_for(lambda: tape.ring.written == 120 * RATE)
+        wait_for(lambda: pipeline.is_ready("garden", 115 * RATE))
+        assert tape.ring.written == 120 * RATE
+        first_ready[0] = None
+        wait_for(lambda: tape.ring.written == 300 * RATE)
+    finally:
+        first_ready[0] = None
+        reader.join()
+        listening.join()
