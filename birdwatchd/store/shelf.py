@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 SIDECAR = ".json"
 PART = ".part"
@@ -124,7 +125,8 @@ def order(items: Iterable[Item]) -> Iterator[Item]:
     for clips in by_species.values():
         clips.sort(key=lambda item: (item.score, item.written))
     best = sorted((clips.pop() for clips in by_species.values()), key=lambda item: (item.score, item.written))
-    counts = {species: len(clips) + 1 for species, clips in by_species.items()}
+    common = {species: len(clips) + 1 for species, clips in by_species.items()}
+    counts = dict(common)
     for reviewed in (True, False):
         yield from _in_turn(
             {
@@ -133,16 +135,11 @@ def order(items: Iterable[Item]) -> Iterator[Item]:
             },
             counts,
         )
-    common = {item.species: sum(one.species == item.species for one in every) for item in best}
     yield from sorted(best, key=lambda item: (not item.reviewed, -common[item.species], item.score))
 
 
-def _in_turn(
-    waiting: dict[str, Sequence[Item]] | dict[str, list[Item]], counts: dict[str, int]
-) -> Iterator[Item]:
+def _in_turn(waiting: dict[str, list[Item]], counts: dict[str, int]) -> Iterator[Item]:
     """The worst of the species that has most, until none is left; `counts` goes down as they go."""
-    import heapq
-
     at = dict.fromkeys(waiting, 0)
     heap = [(-counts[species], species) for species, items in waiting.items() if items]
     heapq.heapify(heap)
