@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from birdwatchd import __version__
 from birdwatchd.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMMANDS = {
     # name: module:attribute. A module in cli/ imports what it needs inside its function, so --help stays quick.
@@ -30,13 +33,15 @@ COMMANDS = {
 class Commands(click.Group):
     """The subcommands, imported when they are asked for."""
 
+    table: ClassVar[Mapping[str, str]] = COMMANDS
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module, attribute = COMMANDS[cmd_name].split(":")
+        module, attribute = self.table[cmd_name].split(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command

@@ -1,0 +1,62 @@
+"""The command `birdwatchd-train`: finds the subcommand, and turns a UserError into one sentence."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from birdwatchd import __main__ as birdwatchd
+from birdwatchd import __version__
+from birdwatchd.errors import UserError
+
+
+class Commands(birdwatchd.Commands):
+    """The subcommands, in the order in which one needs them."""
+
+    table = {  # noqa: RUF012 - declared by the parent
+        "record": "train.commands.record:record",
+        "crop": "train.commands.crop:crop",
+        "list": "train.commands.list:list_",
+        "fit": "train.commands.fit:fit",
+        "evaluate": "train.commands.evaluate:evaluate",
+        "calibrate": "train.commands.calibrate:calibrate",
+        "export": "train.commands.export:export",
+        "predict": "train.commands.predict:predict",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.table)
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog='Shell completion: eval "$(_BIRDWATCHD_TRAIN_COMPLETE=bash_source birdwatchd-train)" '
+    "(or zsh_source, fish_source).",
+)
+@click.version_option(__version__, prog_name="birdwatchd-train")
+def train() -> None:
+    """Makes a model for `birdwatchd run` from recordings of the birds one cares about."""
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit status: 0 done, 1 a fault of birdwatchd or its machine, 2 a mistake that the user can mend, 130 interrupted.
+    """
+    try:
+        status = train(prog_name="birdwatchd-train", standalone_mode=False)
+    except UserError as error:
+        click.echo(f"birdwatchd-train: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
