@@ -24,7 +24,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS, ROWS = 104, 50
+COLUMNS, ROWS = 104, 60
 ERASE_LINE = "\r\x1b[2K"
 LINE_UP = "\x1b[1A\x1b[2K"
 
@@ -37,7 +37,14 @@ def run_in_terminal(command: list[str]) -> str:
     """
     terminal, inside = pty.openpty()
     ioctl(inside, TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    child = subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, start_new_session=True)
+    child = subprocess.Popen(
+        command,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+    )
     os.close(inside)
     written = bytearray()
     with suppress(OSError):  # how Linux says that nobody writes any more
