@@ -26,14 +26,14 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from birdwatchd.actions import Action  # noqa: E402 - the path comes first
-from birdwatchd.dispatch.desk import Desk  # noqa: E402
-from birdwatchd.store.database import Database  # noqa: E402
-from birdwatchd.store.deliveries import Choice, Order, add, find  # noqa: E402
-from birdwatchd.store.recorder import Recorder  # noqa: E402
-from tests.acting import config, surroundings  # noqa: E402
-from tests.doubles import sample_tally  # noqa: E402
-from tests.rows import detection  # noqa: E402
+from birdwatchd.actions import Action
+from birdwatchd.dispatch.desk import Desk
+from birdwatchd.store.database import Database
+from birdwatchd.store.deliveries import Choice, Order, add, find
+from birdwatchd.store.recorder import Recorder
+from tests.acting import config, surroundings
+from tests.doubles import sample_tally
+from tests.rows import detection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,6 +191,10 @@ def main() -> None:
                 f"{memory:.0f} MB",
                 "yes" if in_order else "NO",
             )
+        with console.status("draining a plain queue …"):
+            fill(Path(folder, "plain"))
+            plainly = drain_plainly(Path(folder, "plain"))
+        table.add_row("a plain queue (the peer)", "", f"{plainly:,.0f}", "", "yes")
         console.print(table)
         table = Table(
             title=f"{DETECTIONS:,} detections in {MINUTE_SECONDS:.0f} s, actions of {ACTION_SECONDS * 1000:.0f} ms"
