@@ -72,10 +72,18 @@ class TestDefaultConfig:
         text = setting.sub(r"\1", self.text)
         assert len(setting.findall(self.text)) > 20
         (tmp_path / "config.yaml").write_text(text)
-        config = load(tmp_path / "config.yaml", {"POND_PASSWORD": "x"}, schemas()).config
+        passwords = {"POND_PASSWORD": "x", "MQTT_PASSWORD": "y"}
+        config = load(tmp_path / "config.yaml", passwords, schemas()).config
         assert [source.kind for source in config.sources] == ["microphone", "stream", "recording"]
         assert set(config.model_fields_set) >= {"location", "language", "model", "deciding", "store", "log"}
-        assert [action.name for action in config.actions] == ["owls", "keep", "photo", "feeder"]
+        assert {action.name: action.kind for action in config.actions} == {
+            "keep": "save_clip",
+            "tell-home": "mqtt",
+            "phone": "notify",
+            "photo": "camera",
+            "feeder": "command",
+            "server": "webhook",
+        }
 
     def test_editors_are_told_of_the_schema(self) -> None:
         named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", self.text)
