@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -165,12 +166,12 @@ class Worker(threading.Thread):
 
     def _tell(self) -> None:
         while self._news and not self._hands.is_busy:
-            news = self._news.pop(next(iter(self._news)))
+            _, news = self._news.popitem()
+            tell = self.action.on_health if isinstance(news, Health) else self.action.on_daily
             try:
-                if isinstance(news, Health):
-                    self._hands.call(lambda health=news: self.action.on_health(health), self._timeout)  # type: ignore[misc] # mypy knows no defaults of lambdas
-                else:
-                    self._hands.call(lambda summary=news: self.action.on_daily(summary), self._timeout)  # type: ignore[misc] # as above
+                self._hands.call(partial(tell, news), self._timeout)  # type: ignore[arg-type] # each gets its own kind
+            except Overdue:
+                self._report.left_behind(self._timeout)
             except BaseException as error:  # noqa: BLE001 - news are not repeated: the next come soon
                 logger.debug("action did not take the news", action=self.name_of_action, error=words(error))
 

@@ -204,11 +204,11 @@ def revive(database: Database, choice: Choice, now: datetime) -> int:
     """
     where, parameters = _where(choice)
     with database.transaction() as connection:
-        # They get as much time as they had at first.
+        # They get as much time as they had at first, and a week at most: one that is revived twice has had more.
         return connection.execute(
             "UPDATE deliveries SET status = 'waiting', attempts = 0, settled_utc = NULL, next_utc = ?,"  # noqa: S608 - _where's own words
             " expires_utc = strftime('%Y-%m-%dT%H:%M:%f000Z',"
-            " julianday(?) + julianday(expires_utc) - julianday(created_utc))"
+            " julianday(?) + min(7, julianday(expires_utc) - julianday(created_utc)))"
             f" WHERE status = 'dead' AND {where}",
             (to_text(now), to_text(now), *parameters),
         ).rowcount

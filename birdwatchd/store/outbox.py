@@ -97,18 +97,27 @@ class Outbox:
             )
 
     def expire(self, action: str, status: DeliveryStatus, reason: str, now: datetime) -> int:
-        """Give up what has been waiting for too long; how many that were. The last error is told behind the reason.
+        """Give up what has been waiting for too long, up to the first that has not; how many that were.
+
+        The last error is told behind the reason. What expires earlier than those before it is left to whoever takes it.
 
         Raises:
-            sqlite3.Error: nothing was written.
+            sqlite3.Error: nothing more was written.
         """
-        with self._transaction() as connection:
-            return connection.execute(
-                "UPDATE deliveries SET status = ?, settled_utc = ?,"
-                " error = ? || CASE error WHEN '' THEN '' ELSE '; the last attempt: ' || error END"
-                " WHERE action = ? AND status = 'waiting' AND expires_utc <= ?",
-                (status, to_text(now), reason, action, to_text(now)),
-            ).rowcount
+        total = 0
+        while True:
+            # By pages: the pipeline has its turn in between, and of those that wait on only the first are looked at.
+            with self._transaction() as connection:
+                count = connection.execute(
+                    "UPDATE deliveries SET status = ?, settled_utc = ?,"
+                    " error = ? || CASE error WHEN '' THEN '' ELSE '; the last attempt: ' || error END"
+                    " WHERE expires_utc <= ? AND number IN (SELECT number FROM deliveries"
+                    " WHERE action = ? AND status = 'waiting' ORDER BY number LIMIT ?)",
+                    (status, to_text(now), reason, to_text(now), action, _PAGE),
+                ).rowcount
+            total += count
+            if count < _PAGE:
+                return total
 
     def expire_others(self, actions: Iterable[str], now: datetime) -> int:
         """The same for what waits for any action but these: nobody looks after it. How many that were.
@@ -119,7 +128,7 @@ class Outbox:
         names = tuple(actions)
         with self._transaction() as connection:
             return connection.execute(
-                "UPDATE deliveries SET status = 'dead', settled_utc = ?, error = 'there is no such action any more'"  # noqa: S608 - question marks
+                "UPDATE deliveries SET status = 'dead', settled_utc = ?, error = 'its action is no longer there, or off'"  # noqa: S608 - question marks
                 " WHERE status = 'waiting' AND expires_utc <= ?"
                 f" AND action NOT IN ({', '.join('?' * len(names))})",
                 (to_text(now), to_text(now), *names),
