@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birdwatchd.domain import Label
+from birdwatchd.errors import UserError
+from train.calibrate import calibrate, threshold_for
+from train.calibration import Calibration, calibration_path, read_calibration, write_calibration
+from train.manifest import Row
+from train.platt import Line, fit_line
+from train.scoring import Scored, Scores
+
+LABELS = (Label(0, "Testus altus", "High Tone"), Label(1, "Testus bassus", "Low Tone"))
+
+
+def test_scores_that_say_too_much_are_brought_to_what_is_true() -> None:
+    random = np.random.default_rng(0)
+    likely = random.uniform(0.05, 0.95, 20_000)
+    truth = random.uniform(size=len(likely)) < likely
+    logit = np.log(likely / (1 - likely))
+    shown = 1 / (1 + np.exp(-(3 * logit + 1)))  # overconfident and too high
+    line = fit_line(truth[:, None], shown[:, None])
+    assert line.scale == pytest.approx([1 / 3], rel=0.05)
+    assert line.shift == pytest.approx([-1 / 3], abs=0.05)
+    assert np.abs(line.apply(shown[:, None])[:, 0] - likely).mean() < 0.01
+
+
+def test_a_label_without_both_kinds_keeps_its_scores() -> None:
+    truth = np.array([[True, False], [True, False]])
+    scores = np.array([[0.9, 0.2], [0.3, 0.1]], dtype=np.float32)
+    assert fit_line(truth, scores).apply(scores) == pytest.approx(scores, abs=1e-6)
+
+
+def test_labels_are_never_turned_upside_down() -> None:
+    truth = np.array([[True], [True], [False], [False]])
+    scores = np.array([[0.1], [0.2], [0.8], [0.9]])
+    assert fit_line(truth, scores).scale > 0
+
+
+def test_wholly_separated_labels_get_a_finite_line() -> None:
+    truth = np.array([[True]] * 20 + [[False]] * 20)
+    line = fit_line(truth, np.where(truth, 0.999, 0.001))
+    assert np.isfinite(line.scale).all()
+    assert 0.9 < line.apply(np.array([[0.999]]))[0, 0] < 1
+
+
+def test_the_threshold_is_the_lowest_with_that_precision() -> None:
+    truth = np.array([1, 1, 1, 0, 1, 0, 0], dtype=bool)
+    scores = np.array([0.97, 0.9, 0.8, 0.7, 0.6, 0.55, 0.52])
+    assert threshold_for(truth, scores, 0.8) == pytest.approx((0.575, True))  # four of five are right
+    assert threshold_for(truth, scores, 0.9) == pytest.approx((0.75, True))
+
+
+def test_no_threshold_lies_below_one_half() -> None:
+    assert threshold_for(np.array([True, False]), np.array([0.3, 0.1]), 0.9) == (0.5, True)
+
+
+def test_a_precision_out_of_reach_is_said_and_the_threshold_put_above_all_that_is_wrong() -> None:
+    threshold, reached = threshold_for(np.array([False, True]), np.array([0.9, 0.8]), 0.95)
+    assert not reached
+    assert threshold == pytest.approx(0.95)
+
+
+def test_a_label_without_positives_is_not_reached() -> None:
+    assert threshold_for(np.array([False]), np.array([0.2]), 0.9) == pytest.approx((0.6, False))
+
+
+def test_thresholds_are_of_windows_as_the_daemon_pools_them() -> None:
+    def clip(true: bool, *values: float) -> Scored:
+        column = np.array(values, dtype=np.float32)[:, None]
+        return Scored(Row(Path("a.wav"), ()), np.array([true]), tuple(map(float, range(len(values)))), column)
+
+    # One loud segment of three is a wrong claim by segment, and none by window.
+    rows = (
+        [clip(True, 0.9, 0.9, 0.9)] * 20
+        + [clip(False, 0.95, 0.01, 0.01)]
+        + [clip(False, 0.01, 0.01, 0.01)] * 20
+    )
+    scores = Scores(("Testus altus",), rows, per_window=3)
+    calibration, unreached = calibrate(scores, precision=1.0, said="tests")
+    assert not unreached
+    truth, pooled = scores.changed(calibration.line.apply).by_window
+    assert ((pooled >= calibration.thresholds) == truth).all()
+
+
+def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "best.ckpt"
+    checkpoint.write_bytes(b"weights")
+    line = Line(np.array([0.5, 2.0]), np.array([0.1, -0.3]))
+    write_calibration(
+        checkpoint, Calibration(("Testus altus", "Testus bassus"), line, np.array([0.6, 0.7]), "said")
+    )
+    found = read_calibration(checkpoint, LABELS)
+    assert found is not None
+    assert found.by_name == {"Testus altus": 0.6, "Testus bassus": 0.7}
+    assert found.line.scale.tolist() == [0.5, 2.0]
+    assert found.line.shift.tolist() == [0.1, -0.3]
+    assert found.said == "said"
+
+
+def test_another_checkpoint_or_other_labels_are_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "best.ckpt"
+    checkpoint.write_bytes(b"weights")
+    assert read_calibration(checkpoint, LABELS) is None
+    line = Line(np.ones(2), np.zeros(2))
+    write_calibration(checkpoint, Calibration(("Testus altus", "Testus bassus"), line, np.ones(2), "said"))
+    with pytest.raises(UserError, match="another checkpoint"):
+        read_calibration(checkpoint, LABELS[:1])
+    checkpoint.write_bytes(b"other weights")
+    with pytest.raises(UserError, match="another checkpoint"):
+        read_calibration(checkpoint, LABELS)
+
+
+def test_what_is_no_calibration_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "best.ckpt"
+    checkpoint.write_bytes(b"weights")
+    calibration_path(checkpoint).write_text('{"labels": 3}')
+    with pytest.raises(UserError, match="is no calibration"):
+        read_calibration(checkpoint, LABELS)

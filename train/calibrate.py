@@ -1,0 +1,61 @@
+"""A threshold per label that gives the precision one wants, and scores that mean what they say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from train.calibration import Calibration
+from train.metrics import precision_recall
+from train.platt import fit_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from train.scoring import Scores
+
+LEAST_THRESHOLD = 0.5
+"""What is less likely than not is no detection, whatever the validation data allow."""
+MOST_THRESHOLD = 0.99
+
+
+def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibration, list[str]]:
+    """Calibrate from what the network, not calibrated yet, says of validation data.
+
+    The lines are fitted to segments, the thresholds to windows, pooled as the daemon pools them.
+
+    Args:
+        scores: of data that the network was not trained on.
+        precision: share of the detections of a label that shall be right.
+        said: where the data came from, in words.
+
+    Returns:
+        The calibration, and the labels that do not reach that precision where they are still found.
+    """
+    line = fit_line(*scores.by_segment)
+    truth, pooled = scores.changed(line.apply).by_window
+    found = [
+        threshold_for(truth[:, label], pooled[:, label], precision) for label in range(len(scores.names))
+    ]
+    thresholds = np.array([threshold for threshold, _ in found])
+    unreached = [name for name, (_, reached) in zip(scores.names, found, strict=True) if not reached]
+    return Calibration(scores.names, line, thresholds, said), unreached
+
+
+def threshold_for(
+    truth: NDArray[np.bool_], scores: NDArray[np.floating], precision: float
+) -> tuple[float, bool]:
+    """The lowest threshold with which the claims are right often enough, and whether there is one.
+
+    It lies halfway between the lowest score that still claims and the next one below it, and within 0.5 and 0.99. Where
+    no threshold will do, it lies above every wrong claim.
+    """
+    levels, precisions, _ = precision_recall(truth, scores)
+    enough = np.flatnonzero(precisions >= precision)
+    if not truth.any() or not len(enough):
+        wrong = float(scores[~truth].max(initial=0.0))
+        return float(np.clip((1 + wrong) / 2, LEAST_THRESHOLD, MOST_THRESHOLD)), False
+    last = int(enough[-1])
+    below = levels[last + 1] if last + 1 < len(levels) else 0.0
+    return float(np.clip((levels[last] + below) / 2, LEAST_THRESHOLD, MOST_THRESHOLD)), True

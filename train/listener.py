@@ -1,0 +1,111 @@
+"""A model that scores: a checkpoint as `fit` leaves it, or a bundle as the daemon loads it."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from birdwatchd.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+    from birdwatchd.domain import Label
+    from train.calibration import Calibration
+
+DEFAULT_THRESHOLD = 0.7
+"""The daemon's, for labels that have none of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What is asked of a model in order to judge it."""
+
+    name: str
+    labels: tuple[Label, ...]
+    sample_rate: int
+    seconds: float
+    """Of a segment."""
+    classify: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    """Segments float32 (n, samples) in [-1, 1] to scores float32 (n, labels) in [0, 1]."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """By scientific name."""
+
+    @property
+    def threshold_of(self) -> NDArray[np.float64]:
+        """What each label has to reach, (labels,)."""
+        return np.array(
+            [self.thresholds.get(label.scientific_name, DEFAULT_THRESHOLD) for label in self.labels]
+        )
+
+
+def listen(path: Path) -> Listener:
+    """The model at `path`, with its calibration where it has one.
+
+    Raises:
+        UserError: it is neither a checkpoint nor a bundle, or its calibration is of another checkpoint.
+    """
+    if is_bundle(path):
+        from birdwatchd.model.classifier import Classifier
+
+        classifier = Classifier.load(path, batch_size=8)
+        card = classifier.card
+        return Listener(
+            card.name,
+            card.labels,
+            card.sample_rate,
+            card.input_seconds,
+            classifier.classify,
+            dict(card.thresholds),
+        )
+    from train.calibration import read_calibration
+    from train.checkpoint import load
+
+    if not path.is_file():
+        raise UserError(
+            f"there is no model at {path}: give a checkpoint of `birdwatchd-train fit`, or a bundle"
+        )
+    trained = load(path)
+    return from_network(
+        trained.network,
+        name=path.stem,
+        labels=trained.labels,
+        sample_rate=trained.settings.sample_rate,
+        seconds=trained.settings.seconds,
+        calibration=read_calibration(path, trained.labels),
+    )
+
+
+def from_network(
+    network: torch.nn.Module,
+    *,
+    name: str,
+    labels: tuple[Label, ...],
+    sample_rate: int,
+    seconds: float,
+    calibration: Calibration | None = None,
+) -> Listener:
+    """A network that gives scores, on the CPU and in eval mode, as a listener."""
+    import torch
+
+    def classify(segments: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            scores: NDArray[np.float32] = network(torch.from_numpy(segments)).float().numpy()
+        return calibration.line.apply(scores) if calibration else scores
+
+    return Listener(name, labels, sample_rate, seconds, classify, calibration.by_name if calibration else {})
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether it is TorchScript; what is wrong with it otherwise, its loader says."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())

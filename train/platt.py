@@ -1,0 +1,78 @@
+"""Platt scaling: a line through a label's logits, so that its scores are as likely as they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EPSILON = 1e-5
+"""Scores are kept so far from 0 and 1: beyond it, a float32 is too coarse for its logit to be the same elsewhere."""
+STEPS = 100
+ENOUGH = 1e-10
+RIDGE = 1e-3
+"""A weak pull towards the line as it is, for labels that a threshold separates wholly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`scale * logit + shift`, one of each per label, float64 (labels,)."""
+
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    def apply(self, scores: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Scores in [0, 1] in, (n, labels), and out."""
+        squashed = 1 / (1 + np.exp(-(self.scale * logits(scores) + self.shift)))
+        return squashed.astype(np.float32)
+
+
+def logits(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The logits of scores, of any shape."""
+    clamped = np.clip(scores.astype(np.float64), EPSILON, 1 - EPSILON)
+    return np.log(clamped) - np.log1p(-clamped)
+
+
+def fit_line(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> Line:
+    """The lines for `scores`, (n, labels), given what is true, bool (n, labels).
+
+    A label without positives or without negatives keeps its scores. Platt 1999, with the Newton steps and the targets
+    (not quite 0 and 1) of Lin, Lin and Weng 2007.
+    """
+    lines = [_fit_one(truth[:, label], logits(scores[:, label])) for label in range(truth.shape[1])]
+    return Line(np.array([line[0] for line in lines]), np.array([line[1] for line in lines]))
+
+
+def _fit_one(truth: NDArray[np.bool_], x: NDArray[np.float64]) -> tuple[float, float]:
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if not positives or not negatives:
+        return 1.0, 0.0
+    target = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    rest = np.array([1.0, 0.0])
+    line = rest.copy()
+    for _ in range(STEPS):
+        expected = 1 / (1 + np.exp(-(line[0] * x + line[1])))
+        error, weight = expected - target, expected * (1 - expected)
+        gradient = np.array([error @ x, error.sum()]) + RIDGE * (line - rest)
+        hessian = np.array([[weight @ (x * x), weight @ x], [weight @ x, weight.sum()]]) + RIDGE * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > ENOUGH and _loss(line - size * step, rest, x, target) > _loss(line, rest, x, target):
+            size /= 2
+        line = line - size * step
+        if size * np.abs(step).max() < ENOUGH:
+            break
+    # A line that falls would turn the label's scores upside down; then they carry nothing, and are left as they are.
+    return (float(line[0]), float(line[1])) if line[0] > 0 else (1.0, 0.0)
+
+
+def _loss(
+    line: NDArray[np.float64], rest: NDArray[np.float64], x: NDArray[np.float64], target: NDArray[np.float64]
+) -> float:
+    z = line[0] * x + line[1]
+    cross_entropy = np.logaddexp(0, z) - target * z
+    return float(cross_entropy.sum() + RIDGE / 2 * ((line - rest) ** 2).sum())

@@ -1,0 +1,151 @@
+"""What a model says of the rows of a manifest: by segment, by window as the daemon decides, and by clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from birdwatchd.audio.windows import segments_per_window
+from birdwatchd.detection.gates import pool
+from birdwatchd.errors import RecordingError, UserError
+from train.manifest import to_label
+from train.segments import segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from train.listener import Listener
+    from train.manifest import Row
+
+WINDOW_SECONDS = 6.0
+"""What the daemon decides on, unless its config says otherwise."""
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One row, and what was said of it."""
+
+    row: Row
+    truth: NDArray[np.bool_]
+    """(labels,)"""
+    starts: tuple[float, ...]
+    """Where its segments begin, in seconds of the file."""
+    values: NDArray[np.float32]
+    """Their scores, (segments, labels)."""
+
+    @property
+    def clip(self) -> NDArray[np.float32]:
+        """The scores of the clip as a whole, (labels,): the mean of its segments', as a label holds for all of it."""
+        mean: NDArray[np.float32] = self.values.mean(axis=0)
+        return mean
+
+    def windows(self, per_window: int) -> NDArray[np.float32]:
+        """Pooled scores as the daemon has them, (windows, labels), of every `per_window` neighbouring segments."""
+        last = max(1, len(self.values) - per_window + 1)
+        return np.stack([pool(self.values[first : first + per_window]) for first in range(last)])
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model says of many rows."""
+
+    names: tuple[str, ...]
+    """The labels' scientific names."""
+    rows: list[Scored]
+    per_window: int
+    """Segments that the daemon has in a window."""
+    faults: list[str] = field(default_factory=list)
+    """Why a file was left out, a sentence each."""
+    unknown: frozenset[str] = frozenset()
+    """Names in the manifest that are no labels of the model: there its labels are taken as absent."""
+
+    @property
+    def by_segment(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Truth and scores, each (segments, labels); all that is in a clip counts as in each of its segments."""
+        return self._truth([len(one.values) for one in self.rows]), np.concatenate(
+            [one.values for one in self.rows]
+        )
+
+    @property
+    def by_window(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Truth and pooled scores, each (windows, labels)."""
+        windows = [one.windows(self.per_window) for one in self.rows]
+        return self._truth([len(one) for one in windows]), np.concatenate(windows)
+
+    @property
+    def by_clip(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Truth and mean scores, each (clips, labels)."""
+        return self._truth([1] * len(self.rows)), np.stack([one.clip for one in self.rows])
+
+    def changed(self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Scores:
+        """The same with other scores."""
+        return replace(self, rows=[replace(one, values=change(one.values)) for one in self.rows])
+
+    def _truth(self, counts: Sequence[int]) -> NDArray[np.bool_]:
+        return np.repeat(np.stack([one.truth for one in self.rows]), counts, axis=0)
+
+
+def score(
+    listener: Listener,
+    rows: Sequence[Row],
+    *,
+    hop_seconds: float | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Scores:
+    """Let the model hear the rows. A file that cannot be read is left out, and said.
+
+    Args:
+        listener: the model.
+        rows: what it is to hear.
+        hop_seconds: from segment to segment; half a segment when left out.
+        progress: told how many rows are done.
+
+    Raises:
+        UserError: no row can be read.
+    """
+    hop = hop_seconds or listener.seconds / 2
+    names = tuple(label.scientific_name for label in listener.labels)
+    scored: list[Scored] = []
+    faults: list[str] = []
+    unknown: set[str] = set()
+    for number, row in enumerate(rows, 1):
+        here = {to_label(0, name).scientific_name for name in row.labels}
+        unknown |= here.difference(names)
+        try:
+            starts, values = hear(listener, row, hop)
+        except RecordingError as error:
+            faults.append(str(error))
+        else:
+            scored.append(Scored(row, np.array([name in here for name in names]), starts, values))
+        progress(number)
+    if not scored:
+        why = f": {faults[0]}" if faults else ", as there are none: look at its splits"
+        raise UserError(f"none of the {len(rows)} rows of the manifest can be scored{why}")
+    per_window = segments_per_window(WINDOW_SECONDS, listener.seconds, hop)
+    return Scores(names, scored, per_window, faults, frozenset(unknown))
+
+
+def hear(listener: Listener, row: Row, hop_seconds: float) -> tuple[tuple[float, ...], NDArray[np.float32]]:
+    """Where the segments of a row begin, and their scores, float32 (segments, labels).
+
+    Raises:
+        RecordingError: the file cannot be read, or holds no sound in that stretch.
+    """
+    starts: list[float] = []
+    values: list[NDArray[np.float32]] = []
+    batch: list[NDArray[np.float32]] = []
+    cut = segments(row, sample_rate=listener.sample_rate, seconds=listener.seconds, hop_seconds=hop_seconds)
+    for start, samples in cut:
+        starts.append(start)
+        batch.append(samples)
+        if len(batch) == BATCH:
+            values.append(listener.classify(np.stack(batch)))
+            batch.clear()
+    if batch:
+        values.append(listener.classify(np.stack(batch)))
+    return tuple(starts), np.concatenate(values)

@@ -1,0 +1,65 @@
+"""Cuts a stretch of a recording into what a model takes at once, a little at a time however long the file is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+
+from birdwatchd.audio.decoding import open_sound
+from birdwatchd.errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from train.manifest import Row
+
+BLOCK_SECONDS = 10.0
+
+
+def segments(
+    row: Row, *, sample_rate: int, seconds: float, hop_seconds: float
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """Where each segment begins, in seconds of the file, and its samples, float32 (seconds * sample_rate,), mono.
+
+    As when listening, the last one is filled up with zeros, and left out if less than half of it is sound; but one
+    there always is, so that every clip has a score.
+
+    Raises:
+        RecordingError: the file cannot be read, or holds no sound in that stretch.
+    """
+    length, hop = round(seconds * sample_rate), round(hop_seconds * sample_rate)
+    number = 0
+    waiting = np.empty(0, dtype=np.float32)  # from the start of the next segment on
+    gap = 0  # samples until the next segment begins, where segments do not touch
+    for block in _blocks(row, sample_rate):
+        block = block[gap:] if gap < len(block) else block[:0]  # noqa: PLW2901 - what is left of it
+        gap = 0
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) >= length:
+            yield row.start + number * hop / sample_rate, waiting[:length].copy()
+            number += 1
+            gap = max(0, hop - len(waiting))
+            waiting = waiting[hop:]
+    if number and len(waiting) < length / 2:
+        return
+    if not len(waiting):
+        raise RecordingError(f"{row.path} has no sound from {row.start:g} s on: mend its row in the manifest")
+    yield row.start + number * hop / sample_rate, np.pad(waiting, (0, length - len(waiting)))
+
+
+def _blocks(row: Row, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """The row's stretch, mixed to mono and resampled, float32 (n,), piece by piece."""
+    with open_sound(row.path) as sound:
+        left = None if row.end is None else round((row.end - row.start) * sound.sample_rate)
+        resampler = soxr.ResampleStream(sound.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
+        for block in sound.blocks(BLOCK_SECONDS, skip_seconds=row.start):
+            mono = block.mean(axis=1) if left is None else block[:left].mean(axis=1)
+            left = None if left is None else left - len(mono)
+            yield resampler.resample_chunk(mono)
+            if left == 0:
+                break
+        yield resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)
