@@ -158,3 +158,15 @@ def test_an_option_that_there_is_not_is_refused() -> None:
     done = demo("--loud")
     assert done.returncode == 2
     assert done.stderr == "demo: unknown option '--loud'; there are --fast, --live and --broker.\n"
+
+
+def test_detections_and_clips_of_ones_own_are_left_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "clips" / "owl.flac"
+    kept.parent.mkdir()
+    kept.write_text("kept")
+    done = demo("--fast", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"demo: there are detections or clips in {tmp_path} that are not the demo's; name another folder.\n"
+    )
+    assert kept.read_text() == "kept"
