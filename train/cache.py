@@ -1,0 +1,114 @@
+"""Decoded sound, kept: each file is decoded and resampled once, and then lies in memory-mapped 16-bit samples.
+
+A cached sound is a file named by the content of its origin and the rate: 16 bytes of header (a mark, the scale as
+float32, the number of samples as int64), then int16 samples. The scale makes the loudest sample full scale, so that
+quiet recordings lose nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+import platformdirs
+import soxr
+
+from birdwatchd.audio.decoding import open_sound
+from birdwatchd.errors import RecordingError, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+HEADER = struct.Struct("<4sfq")
+MARK = b"bwc1"
+BLOCK_SECONDS = 60.0
+
+
+def cache_folder() -> Path:
+    """Where decoded sound and embeddings are kept by default. It may be deleted at any time."""
+    return platformdirs.user_cache_path("birdwatchd") / "train"
+
+
+class SoundCache:
+    """Sounds at one rate, in one folder."""
+
+    def __init__(self, folder: Path, sample_rate: int) -> None:
+        self.folder = folder
+        self.sample_rate = sample_rate
+
+    def add(self, path: Path) -> str:
+        """The key of the sound at `path`, decoded now unless it has been before. Threads may call it at once.
+
+        Raises:
+            RecordingError: it cannot be read as sound, or holds none.
+            UserError: the cache cannot be written.
+        """
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except OSError as error:
+            raise RecordingError(f"{path} cannot be read ({error.strerror or error})") from error
+        key = f"{content}-{self.sample_rate}"
+        if not (self.folder / key).is_file():
+            self._write(key, decode(path, self.sample_rate))
+        return key
+
+    def length(self, key: str) -> int:
+        """Samples in the sound."""
+        return len(_mapped(self.folder / key)[1])
+
+    def read(self, key: str, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples `start` to `stop` (which may lie beyond its end) in [-1, 1], float32."""
+        scale, samples = _mapped(self.folder / key)
+        return samples[start:stop] * np.float32(scale)
+
+    def _write(self, key: str, samples: NDArray[np.float32]) -> None:
+        scale = float(np.abs(samples).max(initial=0.0)) / 32767 or 1.0
+        content = np.round(samples / scale).astype("<i2")
+        part = self.folder / f".{key}.{os.getpid()}.{id(samples)}.part"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(HEADER.pack(MARK, scale, len(content)))
+                content.tofile(file)
+            part.replace(self.folder / key)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise UserError(
+                f"the cache {self.folder} cannot be written ({error.strerror or error}): make room or name another "
+                "with --cache"
+            ) from error
+
+
+def decode(path: Path, sample_rate: int) -> NDArray[np.float32]:
+    """The whole sound at `path`, its channels mixed to one, at `sample_rate`: float32 (n,).
+
+    Raises:
+        RecordingError: it cannot be read as sound, is damaged, or holds none.
+    """
+    with open_sound(path) as sound:
+        blocks = [block.mean(axis=1) for block in sound.blocks(BLOCK_SECONDS)]
+        if sound.complaint.startswith("damaged"):
+            raise RecordingError(f"{path} is {sound.complaint}: leave it out, or copy it again")
+        if not sum(len(block) for block in blocks):
+            raise RecordingError(f"{path} holds no sound: leave it out")
+        samples: NDArray[np.float32] = np.concatenate(blocks)
+        if sound.sample_rate != sample_rate:
+            samples = soxr.resample(samples, sound.sample_rate, sample_rate, quality="HQ")
+    return samples
+
+
+@functools.lru_cache(maxsize=4096)
+def _mapped(path: Path) -> tuple[float, NDArray[np.int16]]:
+    """Scale and samples. Few enough are kept open for the system's limit on maps (65,530)."""
+    with path.open("rb") as file:
+        _, scale, count = HEADER.unpack(file.read(HEADER.size))
+    if not count:
+        return scale, np.empty(0, dtype=np.int16)
+    return scale, np.memmap(path, dtype="<i2", mode="r", offset=HEADER.size, shape=(count,))
