@@ -151,7 +151,7 @@ def show_one(effects: Effects, detection: str, console: Console) -> None:
         console.print("\nHow it sounded up to 5 kHz, the detection between the green lines:")
         for line in in_blocks(drawing, min(COLUMNS, console.width)):
             console.print(line)
-    console.print("\nIts sound, spectrogram and picture, and what is known of them:")
+    console.print("\nIts files:")
     for file in files:
         console.print(f"  {file}", soft_wrap=True)
 
