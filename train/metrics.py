@@ -111,15 +111,16 @@ def best_only(scores: Values) -> NDArray[np.bool_]:
 def confusion(truth: Truth, scores: Values, thresholds: Values) -> NDArray[np.int64]:
     """Counts (labels + 1, labels + 1): rows what it is, columns what it was taken for; the last of each is "nothing".
 
-    A row is taken for its best-scored label if that reaches its threshold, `thresholds` (labels,). A row with several
-    labels counts under the best-scored of them.
+    A row is taken for its best-scored label if that reaches its threshold; `thresholds` is (labels,) or (n, labels). A
+    row with several labels counts under the best-scored of them.
     """
     labels = truth.shape[1]
     matrix = np.zeros((labels + 1, labels + 1), dtype=np.int64)
-    for is_so, score in zip(truth, scores, strict=True):
+    levels = np.broadcast_to(thresholds, scores.shape)
+    for is_so, score, level in zip(truth, scores, levels, strict=True):
         best = int(score.argmax())
         actual = int(np.where(is_so, score, -np.inf).argmax()) if is_so.any() else labels
-        taken_for = best if score[best] >= thresholds[best] else labels
+        taken_for = best if score[best] >= level[best] else labels
         matrix[actual, taken_for] += 1
     return matrix
 

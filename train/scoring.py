@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from train.manifest import to_label
 from train.segments import segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 6.0
 """What the daemon decides on, unless its config says otherwise."""
 BATCH = 16
+SILENCE = 1e-5
+"""Root mean square below which the daemon classifies nothing, -100 dBFS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,13 @@ class Scored:
     starts: tuple[float, ...]
     """Where its segments begin, in seconds of the file."""
     values: NDArray[np.float32]
-    """Their scores, (segments, labels)."""
+    """Their scores, (segments, labels); a silent segment has none, as when the daemon listens."""
 
     @property
     def clip(self) -> NDArray[np.float32]:
-        """The scores of the clip as a whole, (labels,): the mean of its segments', as a label holds for all of it."""
-        mean: NDArray[np.float32] = self.values.mean(axis=0)
+        """The scores of the clip as a whole, (labels,): the mean of its segments that are not silent."""
+        heard = self.values.any(axis=1)
+        mean: NDArray[np.float32] = self.values[heard].mean(axis=0) if heard.any() else self.values[0]
         return mean
 
     def windows(self, per_window: int) -> NDArray[np.float32]:
@@ -136,16 +140,28 @@ def hear(listener: Listener, row: Row, hop_seconds: float) -> tuple[tuple[float,
     Raises:
         RecordingError: the file cannot be read, or holds no sound in that stretch.
     """
+    cut = segments(row, sample_rate=listener.sample_rate, seconds=listener.seconds, hop_seconds=hop_seconds)
     starts: list[float] = []
     values: list[NDArray[np.float32]] = []
-    batch: list[NDArray[np.float32]] = []
-    cut = segments(row, sample_rate=listener.sample_rate, seconds=listener.seconds, hop_seconds=hop_seconds)
-    for start, samples in cut:
-        starts.append(start)
-        batch.append(samples)
-        if len(batch) == BATCH:
-            values.append(listener.classify(np.stack(batch)))
-            batch.clear()
-    if batch:
-        values.append(listener.classify(np.stack(batch)))
+    for batch in batched(cut, BATCH):
+        starts += [start for start, _ in batch]
+        values.append(_classify(listener, np.stack([samples for _, samples in batch])))
     return tuple(starts), np.concatenate(values)
+
+
+def _classify(listener: Listener, segments: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores, (n, labels), of segments, (n, samples); 0 for those that are silent."""
+    scores = np.zeros((len(segments), len(listener.labels)), dtype=np.float32)
+    heard = np.sqrt(np.square(segments, dtype=np.float64).mean(axis=1)) > SILENCE
+    if heard.any():
+        scores[heard] = listener.classify(segments[heard])
+    return scores
+
+
+def batched(
+    segments: Iterable[tuple[float, NDArray[np.float32]]], size: int
+) -> Iterator[list[tuple[float, NDArray[np.float32]]]]:
+    """So many at a time, as itertools has it from Python 3.12 on."""
+    source = iter(segments)
+    while batch := list(islice(source, size)):
+        yield batch

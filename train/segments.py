@@ -25,30 +25,33 @@ def segments(
 ) -> Iterator[tuple[float, NDArray[np.float32]]]:
     """Where each segment begins, in seconds of the file, and its samples, float32 (seconds * sample_rate,), mono.
 
-    As when listening, the last one is filled up with zeros, and left out if less than half of it is sound; but one
-    there always is, so that every clip has a score.
+    What is left at the end, if it is half a segment or more, is heard with the sound before it: a live source has no
+    zeros there either. What is shorter than one segment is filled up with zeros, so that every clip has a score.
 
     Raises:
         RecordingError: the file cannot be read, or holds no sound in that stretch.
     """
     length, hop = round(seconds * sample_rate), round(hop_seconds * sample_rate)
-    number = 0
+    number = total = 0
     waiting = np.empty(0, dtype=np.float32)  # from the start of the next segment on
+    recent = waiting  # as much as a segment holds, up to the present
     gap = 0  # samples until the next segment begins, where segments do not touch
     for block in _blocks(row, sample_rate):
-        block = block[gap:] if gap < len(block) else block[:0]  # noqa: PLW2901 - what is left of it
-        gap = 0
-        waiting = np.concatenate([waiting, block])
+        total += len(block)
+        recent = np.concatenate([recent, block])[-length:]
+        waiting = np.concatenate([waiting, block[gap:]])
+        gap = max(0, gap - len(block))
         while len(waiting) >= length:
             yield row.start + number * hop / sample_rate, waiting[:length].copy()
             number += 1
             gap = max(0, hop - len(waiting))
             waiting = waiting[hop:]
-    if number and len(waiting) < length / 2:
-        return
-    if not len(waiting):
+    if not total:
         raise RecordingError(f"{row.path} has no sound from {row.start:g} s on: mend its row in the manifest")
-    yield row.start + number * hop / sample_rate, np.pad(waiting, (0, length - len(waiting)))
+    if total < length:
+        yield row.start, np.pad(recent, (0, length - total))
+    elif len(waiting) >= length / 2 and total > (number - 1) * hop + length:
+        yield row.start + (total - length) / sample_rate, recent
 
 
 def _blocks(row: Row, sample_rate: int) -> Iterator[NDArray[np.float32]]:
