@@ -1,0 +1,107 @@
+"""In which split or fold each row stands: as its source says, or dealt out anew."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from birdwatchd.errors import UserError
+from train.manifest import SPLITS
+from train.splitting import deal, group_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from train.manifest import Row
+
+FRACTIONS = (0.7, 0.15, 0.15)
+"""Of train, validation and test, where nothing else is said."""
+
+
+def split(rows: Sequence[Row], fractions: Sequence[float], *, seed: int) -> list[Row]:
+    """The rows, each in train, validation or test, by the three fractions.
+
+    Raises:
+        UserError: a part that is asked for would stay empty.
+    """
+    shares = {name: share for name, share in zip(SPLITS, fractions, strict=True) if share > 0}
+    parts = deal(rows, shares, seed=seed)
+    _refuse_empty(shares, parts, rows)
+    return [replace(row, split=part) for row, part in zip(rows, parts, strict=True)]
+
+
+def fold(rows: Sequence[Row], count: int, *, seed: int) -> list[Row]:
+    """The rows, each in one of `count` folds, from 1, and in no split.
+
+    Raises:
+        UserError: a fold would stay empty.
+    """
+    shares = {str(number): 1 / count for number in range(1, count + 1)}
+    parts = deal(rows, shares, seed=seed)
+    _refuse_empty(shares, parts, rows)
+    return [replace(row, fold=int(part), split="") for row, part in zip(rows, parts, strict=True)]
+
+
+def keep(rows: Sequence[Row], *, seed: int) -> list[Row]:
+    """The rows in the folds or splits that they have; those without are dealt out over the same ones.
+
+    Raises:
+        UserError: no row has any, and there are too few recordings for the three splits.
+    """
+    loose = [row for row in rows if row.fold is None and not row.split]
+    if len(loose) == len(rows):
+        return split(rows, FRACTIONS, seed=seed)
+    if not loose:
+        return list(rows)
+    folds = sorted({row.fold for row in rows if row.fold is not None})
+    shares = {str(number): 1 / len(folds) for number in folds} or dict(zip(SPLITS, FRACTIONS, strict=True))
+    known = {group_of(row): row for row in rows if row not in loose}
+    parts = iter(deal(loose, shares, seed=seed))
+    placed = []
+    for row in rows:
+        if row.fold is not None or row.split:
+            placed.append(row)
+            continue
+        part = next(parts)
+        kin = known.get(group_of(row))
+        if kin is not None:
+            placed.append(replace(row, fold=kin.fold, split=kin.split))
+        elif folds:
+            placed.append(replace(row, fold=int(part)))
+        else:
+            placed.append(replace(row, split=part))
+    return placed
+
+
+def part_of(row: Row) -> str:
+    """The row's split, else its fold, in a word."""
+    return row.split or ("" if row.fold is None else f"fold {row.fold}")
+
+
+def divided(rows: Iterable[Row]) -> list[str]:
+    """The groups that stand in more than one part."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        parts[group_of(row)].add(part_of(row))
+    return sorted(group for group, its in parts.items() if len(its) > 1)
+
+
+def count_clips(count: int) -> str:
+    """`one clip`, `3 clips`."""
+    return "one clip" if count == 1 else f"{count} clips"
+
+
+def count_recordings(count: int) -> str:
+    """`one recording`, `3 recordings`: a group is one."""
+    return "one recording" if count == 1 else f"{count} recordings"
+
+
+def _refuse_empty(shares: Iterable[str], parts: Sequence[str], rows: Sequence[Row]) -> None:
+    missing = [name for name in shares if name not in parts]
+    if missing:
+        groups = len({group_of(row) for row in rows})
+        raise UserError(
+            f"nothing is left for {missing[0]!r}: {count_clips(len(rows))} come from {count_recordings(groups)}, and "
+            "pieces of one recording stay together; add recordings, or ask for fewer parts"
+        )
