@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import zoneinfo
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -40,7 +41,7 @@ from birdwatchd.store.summary import summary
 from birdwatchd.track import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import tzinfo
     from pathlib import Path
 
@@ -180,7 +181,9 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             actions=[action.config.name for action in actions],
         )
         on_listening(sources)
+        watchdog = stack.enter_context(_told_to_systemd(listening.pipeline, sources))
         while listening.is_alive() and not stop.wait(0.2):
+            watchdog()
             if any(getattr(source, "stuck", False) for source in sources):
                 logger.error(
                     "the sound system does not answer any more; leaving, so that a restart can mend it"
@@ -188,6 +191,27 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 listening.failed = True
                 break
     return not listening.failed
+
+
+@contextmanager
+def _told_to_systemd(pipeline: Pipeline, sources: Sequence[Source]) -> Iterator[Callable[[], None]]:
+    """READY at the beginning, STOPPING at the end; what it gives is called often, and feeds the watchdog in between."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        yield lambda: None
+        return
+    from birdwatchd.service.progress import Progress
+    from birdwatchd.service.systemd import Systemd, Watchdog
+
+    systemd = Systemd.of_environment()
+    if systemd is None:
+        yield lambda: None
+        return
+    systemd.ready()
+    try:
+        yield Watchdog(systemd, Progress(pipeline, sources)).turn
+    finally:
+        systemd.stopping()
+        systemd.close()
 
 
 class _Listening(threading.Thread):

@@ -95,6 +95,8 @@ class Pipeline:
         self._wake = threading.Event()
         self._stopping = False
         self._accounted_at = time.monotonic()
+        self.heartbeat = time.monotonic()
+        """Monotonic time of the loop's last turn; it turns twice a second or more often, and once for each batch."""
 
     def add(self, source: Source, decider: Decider) -> None:
         """Listen to a source that has been started. Before `run`."""
@@ -115,6 +117,11 @@ class Pipeline:
         """The rate of a source in Hz. From any thread, once it was added."""
         return self._by_name[source].source.ring.sample_rate
 
+    def analysed_to(self, source: str) -> int | None:
+        """The first sample of a source that is not analysed yet; None when its last was. From any thread."""
+        track = self._by_name[source]
+        return None if track.done else track.heard_to
+
     def is_ready(self, source: str, sample: int) -> bool:
         """Is a source's sound below `sample` captured and analysed, or will it never be? From any thread."""
         track = self._by_name.get(source)
@@ -134,6 +141,7 @@ class Pipeline:
     def run(self) -> None:
         """Work until every source is finished or `stop` was called."""
         while True:
+            self.heartbeat = time.monotonic()
             self._wake.clear()
             due = self._collect()
             if due:

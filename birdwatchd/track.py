@@ -71,6 +71,11 @@ class Track:
         """How long the pipeline may sleep for this source, unless it is woken."""
         return min(max(self._segmenter.seconds_until_due, 0.005), 0.5)
 
+    @property
+    def heard_to(self) -> int:
+        """The first sample that is not analysed yet. Asked by any thread."""
+        return self._heard_to
+
     def is_ready(self, sample: int) -> bool:
         """Is all below `sample` analysed, or is there nothing to wait for? Asked by any thread."""
         if self._heard_to >= sample or (self.done and self._heard_to >= self.source.ring.written):
