@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.domain import Label
     from train.calibration import Calibration
+    from train.checkpoint import Trained
 
 DEFAULT_THRESHOLD = 0.7
 """The daemon's, for labels that have none of their own."""
@@ -66,20 +67,35 @@ def listen(path: Path) -> Listener:
             dict(card.thresholds),
         )
     from train.calibration import read_calibration
+
+    plain = load_trained(path)
+    return of_trained(plain, path.stem, read_calibration(path, plain.labels))
+
+
+def load_trained(path: Path) -> Trained:
+    """The checkpoint at `path`.
+
+    Raises:
+        UserError: it is none.
+    """
     from train.checkpoint import load
 
     if not path.is_file():
         raise UserError(
             f"there is no model at {path}: give a checkpoint of `birdwatchd-train fit`, or a bundle"
         )
-    trained = load(path)
+    return load(path)
+
+
+def of_trained(trained: Trained, name: str, calibration: Calibration | None = None) -> Listener:
+    """A loaded checkpoint as a listener."""
     return from_network(
         trained.network,
-        name=path.stem,
+        name=name,
         labels=trained.labels,
         sample_rate=trained.settings.sample_rate,
         seconds=trained.settings.seconds,
-        calibration=read_calibration(path, trained.labels),
+        calibration=calibration,
     )
 
 

@@ -1,0 +1,177 @@
+"""`birdwatchd-train evaluate`: how well a model does on recordings that it does not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from train.evaluate import Evaluation
+    from train.events import Matches
+    from train.listener import Listener
+    from train.manifest import Row
+
+A_FILE = click.Path(path_type=Path, dir_okay=False)
+A_FOLDER = click.Path(path_type=Path, file_okay=False)
+SPLITS = ("train", "validation", "test", "all")
+
+
+@click.command()
+@click.argument("files", metavar="[MODEL] MANIFEST", nargs=-1, required=True, type=A_FILE)
+@click.option("-o", "--output", type=A_FOLDER, default=Path("evaluation"), show_default=True,
+              help="Folder for report.html, the pictures and metrics.json.")  # fmt: skip
+@click.option(
+    "--split", type=click.Choice(SPLITS), help="Which rows; test where the manifest has it, else all."
+)
+@click.option("--fold", type=int, help="Only rows of this fold.")
+@click.option(
+    "--hop", type=click.FloatRange(0.1, 60), help="Seconds from segment to segment; half a segment."
+)
+@click.option("--annotated", type=A_FILE,
+              help="Manifest whose rows are events in long recordings: what the daemon would report is matched to them.")  # fmt: skip
+@click.option(
+    "--folds", is_flag=True, help="Cross-validate: train on all folds but one, test on that one, in turn."
+)
+@click.option("-c", "--config", type=A_FILE, help="Settings of `fit`, for --folds.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One of the settings, for --folds."
+)
+@click.option("--cache", type=A_FOLDER, help="As for `fit`, for --folds.")
+@click.option("--precision", type=click.FloatRange(0.01, 1), default=0.95, show_default=True,
+              help="That the thresholds are calibrated to, with --folds.")  # fmt: skip
+def evaluate(files: tuple[Path, ...], **options: Any) -> None:
+    """Judge MODEL, a checkpoint or a bundle, by the rows of MANIFEST; or a way to train, with --folds.
+
+    By clip a label's score is the mean over the clip; by window it is what the daemon decides on. A claim is a score that
+    reaches its label's threshold. With --folds no MODEL is named: one is trained for each fold of the manifest, and judged by
+    the fold that it does not know.
+
+    \b
+    Examples:
+      birdwatchd-train evaluate training/best.pt birds.csv
+      birdwatchd-train evaluate mine.pt birds.csv --annotated dawn.csv -o judged
+      birdwatchd-train evaluate --folds birds.csv --set network=birdnet
+    """
+    from birdwatchd.errors import UserError
+    from train.report import write_report
+
+    if len(files) != (1 if options["folds"] else 2):
+        raise click.UsageError("name a MODEL and a MANIFEST, or with --folds a MANIFEST alone")
+    if options["folds"] and options["annotated"]:
+        raise UserError(
+            "--annotated judges one bundle, and --folds makes several checkpoints: give one of them"
+        )
+    judged = _cross_validated(files[0], options) if options["folds"] else _judged(files[0], files[1], options)
+    events, seconds = _events(files[0], options["annotated"]) if options["annotated"] else (None, 0.0)
+    page = write_report(options["output"], judged, events, seconds)
+    _show(judged, events)
+    click.echo(f"written to {page}", err=True)
+
+
+def _judged(model: Path, manifest: Path, options: Mapping[str, Any]) -> Evaluation:
+    from train.commands.hearing import heard
+    from train.evaluate import evaluation
+    from train.listener import listen
+    from train.manifest import read_manifest
+
+    rows = _chosen(read_manifest(manifest), manifest, options["split"], options["fold"])
+    listener = listen(model)
+    scores = heard(listener, rows, options["hop"])
+    names = [label.common_name for label in listener.labels]
+    return evaluation(listener.name, names, [(scores, listener.threshold_of)])
+
+
+def _chosen(rows: Sequence[Row], manifest: Path, split: str | None, fold: int | None) -> list[Row]:
+    from birdwatchd.errors import UserError
+
+    if split is None:
+        split = "test" if any(row.split == "test" for row in rows) else "all"
+    chosen = [row for row in rows if split in ("all", row.split) and fold in (None, row.fold)]
+    if not chosen:
+        asked = f"split {split}" + ("" if fold is None else f", fold {fold}")
+        raise UserError(
+            f"{manifest} has no rows for {asked}: ask for others, or make it again with `birdwatchd-train list`"
+        )
+    return chosen
+
+
+def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> Evaluation:
+    import tempfile
+
+    from train.commands.hearing import heard
+    from train.evaluate import evaluation
+    from train.fit import fit
+    from train.folds import cross_validate
+    from train.listener import of_trained
+    from train.manifest import labels_in, read_manifest
+    from train.settings import load_settings
+
+    rows = read_manifest(manifest)
+    settings = load_settings(options["config"], options["overrides"])
+    labels = labels_in(rows)
+    with tempfile.TemporaryDirectory(prefix="birdwatchd-train-") as folder:
+
+        def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
+            click.echo(f"fold {fold}", err=True)
+            place = Path(folder) / str(fold)
+            trained = fit(settings, train_rows, validation_rows, place, labels=labels, cache=options["cache"])
+            return of_trained(trained, f"fold {fold}")
+
+        parts = cross_validate(
+            rows,
+            trainer,
+            precision=options["precision"],
+            hearing=lambda listener, some: heard(listener, some, options["hop"]),
+        )
+    name = f"{settings.network} on {manifest.name}, {len(parts)} folds"
+    return evaluation(name, [label.common_name for label in labels], parts)
+
+
+def _events(bundle: Path, annotated: Path) -> tuple[dict[str, Matches], float]:
+    from birdwatchd.errors import UserError
+    from train.events import Span, detections_in, events_of, match
+    from train.listener import is_bundle
+    from train.manifest import read_manifest
+
+    if not is_bundle(bundle):
+        raise UserError(
+            f"--annotated runs the daemon's own pipeline, which takes bundles: export {bundle} first"
+        )
+    rows = read_manifest(annotated)
+    found, seconds, faults = detections_in(dict.fromkeys(row.path for row in rows), bundle)
+    for fault in faults:
+        click.echo(f"left out: {fault}", err=True)
+    events: list[Span] = events_of(rows)
+    return match(events, found), seconds
+
+
+def _show(judged: Evaluation, events: Mapping[str, Matches] | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from train.events import total
+    from train.report import TITLES, shown
+
+    table = Table("", "by clip", "by window", box=None, pad_edge=False)
+    if judged.folds:
+        table.add_column("over folds, by clip")
+    spread = judged.spread
+    clips, windows = judged.clips.figures, judged.windows.figures
+    for name, title in TITLES.items():
+        row = [title, shown(name, clips[name]), shown(name, windows[name])]
+        if name in spread:
+            mean, deviation, least, most = spread[name]
+            row.append(f"{mean:.3f} ± {deviation:.3f} ({least:.3f} to {most:.3f})")
+        table.add_row(*row)
+    screen = Console(markup=False, highlight=False, soft_wrap=True)
+    screen.print(table)
+    if events is not None:
+        every = total(events)
+        screen.print(
+            f"{every.found} of {every.events} events found by {every.detections} detections, "
+            f"{every.false_detections} of them false"
+        )

@@ -1,0 +1,102 @@
+"""`birdwatchd-train predict`: what a model hears in recordings."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from train.predict import Prediction
+
+COLUMNS = (
+    "file",
+    "start_seconds",
+    "end_seconds",
+    "rank",
+    "scientific_name",
+    "common_name",
+    "score",
+    "claimed",
+)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-k", "--top", type=click.IntRange(1), default=3, show_default=True, help="So many labels each."
+)
+@click.option("--over-time", is_flag=True, help="Each segment by itself, in the order of time.")
+@click.option(
+    "--hop", type=click.FloatRange(0.1, 60), help="Seconds from segment to segment; half a segment."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="CSV even on a terminal.")
+def predict(
+    model: Path, paths: tuple[Path, ...], *, top: int, over_time: bool, hop: float | None, as_csv: bool
+) -> None:
+    """Tell the best labels of recordings, files or folders, with their scores.
+
+    MODEL is a checkpoint or a bundle. A score that reaches its label's threshold is a claim. A file's score is the
+    highest of its segments'. A table on a terminal, else CSV. A file that cannot be read is reported, and the rest go
+    on: the exit status is 1 then.
+
+    \b
+    Examples:
+      birdwatchd-train predict runs/mine/best.ckpt dawn.wav
+      birdwatchd-train predict mine.pt recordings/ --top 1 > heard.csv
+      birdwatchd-train predict mine.pt dawn.wav --over-time
+    """
+    from birdwatchd.errors import RecordingError
+    from train.listener import listen
+    from train.predict import predict as predictions
+    from train.predict import recordings
+
+    files = recordings(paths)
+    listener = listen(model)
+    failed = 0
+
+    def found() -> Iterable[Prediction]:
+        nonlocal failed
+        for file in files:
+            try:
+                yield from predictions(listener, file, top=top, hop_seconds=hop, over_time=over_time)
+            except RecordingError as error:
+                failed += 1
+                click.echo(f"birdwatchd-train: {error}", err=True)
+
+    if sys.stdout.isatty() and not as_csv:
+        _show(found())
+    else:
+        _write(found())
+    if failed:
+        sys.exit(1)
+
+
+def _write(found: Iterable[Prediction]) -> None:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for one in found:
+        names = [one.label.scientific_name, one.label.common_name]
+        place = [one.path, f"{one.start:.3f}", f"{one.end:.3f}", one.rank]
+        table.writerow([*place, *names, f"{one.score:.4f}", str(one.claimed).lower()])
+
+
+def _show(found: Iterable[Prediction]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "seconds", "label", "score", box=None, pad_edge=False)
+    last = None
+    for one in found:
+        style = "bold" if one.claimed else "dim"
+        new = (one.path, one.start) != last
+        last = (one.path, one.start)
+        where = (str(one.path), f"{one.start:.1f}-{one.end:.1f}") if new else ("", "")
+        table.add_row(*where, one.label.common_name, f"{one.score:.3f}", style=style)
+    Console(markup=False, highlight=False).print(table)

@@ -1,0 +1,84 @@
+"""Cross-validation: each fold judged by a model that was trained, validated and calibrated on the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from birdwatchd.errors import UserError
+from train.calibrate import calibrate
+from train.scoring import Scores, score
+from train.splitting import deal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from train.listener import Listener
+    from train.manifest import Row
+
+    Trainer = Callable[[int, list[Row], list[Row]], Listener]
+    """Fold, rows to train on, rows to validate on, to what came of it, not calibrated."""
+    Hearing = Callable[[Listener, Sequence[Row]], Scores]
+
+VALIDATION_SHARE = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Who is what while one fold is the test."""
+
+    number: int
+    train: list[Row]
+    validation: list[Row]
+    test: list[Row]
+
+
+def folds(rows: Sequence[Row], *, seed: int = 0) -> Iterator[Fold]:
+    """Each fold of the rows in turn as the test; rows without one are trained on always.
+
+    The rest is dealt into training and validation by group, never with a look at the test.
+
+    Raises:
+        UserError: there are fewer than two folds, or a group stands in several.
+    """
+    numbers = sorted({row.fold for row in rows if row.fold is not None})
+    if len(numbers) < 2:  # noqa: PLR2004 - one must be left to train on
+        raise UserError("the manifest has no folds: make it again with `birdwatchd-train list --folds 5`")
+    _refuse_divided(rows)
+    for number in numbers:
+        rest = [row for row in rows if row.fold != number]
+        shares = {"train": 1 - VALIDATION_SHARE, "validation": VALIDATION_SHARE}
+        parts: dict[str, list[Row]] = {part: [] for part in shares}
+        for row, part in zip(rest, deal(rest, shares, seed=seed), strict=True):
+            parts[part].append(replace(row, split=part))
+        yield Fold(number, parts["train"], parts["validation"], [row for row in rows if row.fold == number])
+
+
+def cross_validate(
+    rows: Sequence[Row], trainer: Trainer, *, precision: float, hearing: Hearing = score
+) -> list[tuple[Scores, NDArray[np.float64]]]:
+    """For each fold, what a model that does not know it says of it, calibrated, and the thresholds that hold there.
+
+    Raises:
+        UserError: the folds are none, or a training was refused.
+    """
+    parts = []
+    for fold in folds(rows):
+        listener = trainer(fold.number, fold.train, fold.validation)
+        calibration, _ = calibrate(hearing(listener, fold.validation), precision=precision, said="")
+        found = hearing(listener, fold.test).changed(calibration.line.apply)
+        parts.append((found, calibration.thresholds))
+    return parts
+
+
+def _refuse_divided(rows: Sequence[Row]) -> None:
+    folds_of: dict[str, int] = {}
+    for row in rows:
+        if row.group and row.fold is not None and folds_of.setdefault(row.group, row.fold) != row.fold:
+            raise UserError(
+                f"the group {row.group!r} stands in the folds {folds_of[row.group]} and {row.fold}: what is tested would "
+                "be known from training; make the folds with `birdwatchd-train list`"
+            )
