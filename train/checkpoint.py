@@ -163,3 +163,48 @@ def _read(path: Path) -> dict[str, Any]:
     if content["format"] > FORMAT:
         raise UserError(f"{path} is in a newer format than this version reads ({FORMAT}): update birdwatchd")
     return content
+
+
+def begin(folder: Path, settings: Settings, *, resume: bool) -> Trained | None:
+    """What is to be gone on with in `folder`; None for a new training.
+
+    Raises:
+        UserError: the folder holds a training already, or, to resume, none or another one.
+    """
+    path = folder / "last.pt"
+    if not resume:
+        if path.exists():
+            raise UserError(
+                f"{folder} holds a training already: go on with it (--resume) or name another folder (--output)"
+            )
+        return None
+    before = load(path)
+    ours, theirs = settings.model_dump(), before.settings.model_dump()
+    differing = [name for name in ours if ours[name] != theirs[name]]
+    if differing:
+        raise UserError(
+            f"{path} is of a training with another {differing[0]}: resume with the settings it was begun with "
+            f"({folder / 'settings.yaml'}), or begin anew in another folder"
+        )
+    return before
+
+
+def resume(
+    before: Trained,
+    labels: Sequence[Label],
+    network: Network,
+    average: Network,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Put everything back to where `before` ended.
+
+    Raises:
+        UserError: it was trained on other labels.
+    """
+    if before.labels != tuple(labels):
+        raise UserError(
+            "the checkpoint was trained on other labels than the manifest has now: begin anew in another folder"
+        )
+    restore(network, weights(before.network, before.settings), before.settings)
+    restore(average, before.progress["average"], before.settings)
+    optimizer.load_state_dict(before.progress["optimizer"])

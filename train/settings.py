@@ -211,3 +211,8 @@ def _sentence(error: ValidationError, path: Path | None) -> str:
             message = fault["msg"].removeprefix("Value error, ")
             lines.append(f"{where}{key}: {message}" if key else f"{where}{message}")
     return "\n".join(lines)
+
+
+def settings_yaml(settings: Settings) -> str:
+    """All settings as YAML that `load_settings` reads."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)

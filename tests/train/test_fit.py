@@ -1,0 +1,185 @@
+"""Training, on tones that differ: everything real, but small."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from birdwatchd.errors import UserError
+from train import checkpoint
+from train import fit as loop
+from train.fit import fit
+from train.manifest import Row
+from train.progress import Display
+from train.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RATE = 8000
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Row]:
+    """Eight low tones, eight high ones, each in its own noise; the last two of each to validate on."""
+    draw = np.random.default_rng(0)
+    made = []
+    for label, hertz in (("low", 400.0), ("high", 2500.0)):
+        for number in range(8):
+            tone = 0.2 * np.sin(2 * np.pi * hertz * (1 + 0.02 * number) * np.arange(RATE) / RATE)
+            path = tmp_path / "clips" / label / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, tone + 0.02 * draw.standard_normal(RATE), RATE)
+            made.append(Row(path, (label,), split="validation" if number >= 6 else "train"))
+    return made
+
+
+def settings(**changes: Any) -> Settings:
+    training = {"epochs": 4, "batch_size": 4, "warmup_epochs": 0, "average_decay": 0.5}
+    told: dict[str, Any] = {
+        "network": "cnn",
+        "sample_rate": RATE,
+        "seconds": 1.0,
+        "hop_seconds": 0.5,
+        "device": "cpu",
+        "front_end": {"bands": 32},
+        "training": training | changes.pop("training", {}),
+    }
+    return Settings.model_validate(told | changes)
+
+
+def trained(rows: list[Row], told: Settings, folder: Path, *, resume: bool = False) -> checkpoint.Trained:
+    return fit(
+        told,
+        [row for row in rows if row.split == "train"],
+        [row for row in rows if row.split == "validation"],
+        folder,
+        resume=resume,
+        cache=folder.parent / "cache",
+        display=Display(silent=True),
+    )
+
+
+@pytest.mark.parametrize("score", ["sigmoid", "softmax"])
+def test_a_network_learns_what_is_easy(rows: list[Row], tmp_path: Path, score: str) -> None:
+    result = trained(
+        rows, settings(score=score, training={"epochs": 15, "learning_rate": 3e-3}), tmp_path / "out"
+    )
+    assert [label.scientific_name for label in result.labels] == ["high", "low"]
+    assert result.metrics["validation_macro_ap"] == 1.0
+    waveforms = [soundfile.read(row.path, dtype="float32")[0] for row in rows]
+    with torch.inference_mode():
+        scores = result.network(torch.from_numpy(np.stack(waveforms))).numpy()
+    assert (scores.argmax(axis=1) == [row.labels == ("low",) for row in rows]).all()
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+
+
+def test_it_leaves_a_table_a_picture_and_two_checkpoints(rows: list[Row], tmp_path: Path) -> None:
+    trained(rows, settings(), tmp_path / "out")
+    with (tmp_path / "out" / "metrics.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [line["epoch"] for line in table] == ["1.0", "2.0", "3.0", "4.0"]
+    assert {"loss", "validation_loss", "validation_macro_ap", "clips_per_second"} <= set(table[0])
+    assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert checkpoint.load(tmp_path / "out" / "best.pt").history
+    assert checkpoint.load(tmp_path / "out" / "last.pt").progress["optimizer"]
+
+
+def interrupting_in(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Ctrl-C in the middle of that epoch."""
+    follow: Callable[..., None] = loop.follow
+    steps_left = [(epoch - 1) * 3 + 1]  # twelve clips, in batches of four
+
+    def interrupted(*arguments: Any) -> None:
+        steps_left[0] -= 1
+        if not steps_left[0]:
+            raise KeyboardInterrupt
+        follow(*arguments)
+
+    monkeypatch.setattr(loop, "follow", interrupted)
+
+
+def test_what_was_interrupted_and_resumed_ends_exactly_as_what_was_not(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(rows, settings(), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupting_in(patch, epoch=3)
+        with pytest.raises(KeyboardInterrupt):
+            trained(rows, settings(), tmp_path / "halves")
+    kept = checkpoint.load(tmp_path / "halves" / "last.pt")
+    assert len(kept.history) == 2
+    assert checkpoint.load(tmp_path / "halves" / "best.pt").labels == whole.labels
+    trained(rows, settings(), tmp_path / "halves", resume=True)
+    ends = [checkpoint.load(tmp_path / name / "last.pt") for name in ("whole", "halves")]
+    for (name, one), other in zip(
+        ends[0].network.state_dict().items(), ends[1].network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    assert [entry["loss"] for entry in ends[0].history] == [entry["loss"] for entry in ends[1].history]
+
+
+def test_a_folder_with_a_training_is_not_written_over(rows: list[Row], tmp_path: Path) -> None:
+    trained(rows, settings(training={"epochs": 1}), tmp_path / "out")
+    with pytest.raises(UserError, match="holds a training already"):
+        trained(rows, settings(training={"epochs": 1}), tmp_path / "out")
+
+
+def test_a_checkpoint_of_another_network_is_not_resumed(rows: list[Row], tmp_path: Path) -> None:
+    trained(rows, settings(training={"epochs": 1}), tmp_path / "out")
+    with pytest.raises(UserError, match="another network"):
+        trained(rows, settings(network="resnet34", training={"epochs": 1}), tmp_path / "out", resume=True)
+
+
+def test_there_must_be_something_to_tell_apart(rows: list[Row], tmp_path: Path) -> None:
+    one_kind = [row for row in rows if row.labels == ("low",)]
+    with pytest.raises(UserError, match="all clips to train on hold low"):
+        trained(one_kind, settings(), tmp_path / "out")
+    with pytest.raises(UserError, match="no clips to train on"):
+        trained([], settings(), tmp_path / "out")
+
+
+def test_softmax_refuses_a_clip_without_a_label(rows: list[Row], tmp_path: Path) -> None:
+    rows.append(Row(rows[0].path, (), split="train"))
+    with pytest.raises(UserError, match="softmax needs exactly one label"):
+        trained(rows, settings(score="softmax"), tmp_path / "out")
+
+
+def test_a_corrupt_file_is_left_out_and_named(
+    rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "clips" / "bad.wav"
+    bad.write_bytes(b"RIFF but nothing else")
+    rows.append(Row(bad, ("low",), split="train"))
+    fit(
+        settings(training={"epochs": 1}),
+        [row for row in rows if row.split == "train"],
+        [],
+        tmp_path / "out",
+        cache=tmp_path / "cache",
+    )
+    told = capsys.readouterr().err
+    assert "bad.wav" in told
+    assert "1 of 13 training clips were left out" in told
+
+
+def test_out_of_memory_names_a_batch_size_that_fits(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = loop.Learner.forward
+
+    def short_of_memory(learner: loop.Learner, inputs: torch.Tensor, *others: Any) -> torch.Tensor:
+        if len(inputs) > 3 and learner.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(learner, inputs, *others)
+
+    monkeypatch.setattr(loop.Learner, "forward", short_of_memory)
+    with pytest.raises(UserError, match=r"training.batch_size 8; 2 fit: say --set training.batch_size=2"):
+        trained(rows, settings(training={"batch_size": 8}), tmp_path / "out")

@@ -1,0 +1,84 @@
+"""`birdwatchd-train fit`: trains a network on the clips of a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path), required=False)
+@click.option("--config", "-c", type=click.Path(path_type=Path), help="YAML file of settings.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Override one setting, such as training.epochs=5; may be repeated.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("training"),
+    show_default=True,
+    help="Folder for checkpoints, metrics.csv and curves.png.",
+)
+@click.option("--resume", is_flag=True, help="Go on after the last epoch that the output folder holds.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for decoded sound and embeddings; by default the user's cache folder.",
+)
+@click.option("--settings", "show", is_flag=True, help="Print the settings as YAML, and do nothing else.")
+def fit(
+    manifest: Path | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    output: Path,
+    *,
+    resume: bool,
+    cache: Path | None,
+    show: bool,
+) -> None:
+    """Train a network on the clips of MANIFEST.
+
+    What is best on the rows whose split is validation is kept in OUTPUT/best.pt; rows of the split test are not touched.
+    Where the manifest has folds, `--set validation_fold=2 --set test_fold=1` splits by them instead.
+
+    Ctrl-C keeps the best checkpoint so far, and --resume goes on after the last whole epoch. Under torchrun, all its processes
+    train together: `torchrun --nproc-per-node 2 -m train fit …`.
+
+    \b
+    Examples:
+      birdwatchd-train fit birds.csv                      BirdNET's embedding and a head of your own
+      birdwatchd-train fit birds.csv --set network=cnn --set training.epochs=60 -o small
+      birdwatchd-train fit birds.csv -c warblers.yaml --set augment.noise=[ambience/] --set training.seed=3
+      birdwatchd-train fit birds.csv -c warblers.yaml --resume
+      birdwatchd-train fit --set network=cnn --settings > cnn.yaml
+    """
+    from train.settings import load_settings, settings_yaml
+
+    settings = load_settings(config, overrides)
+    if show:
+        click.echo(settings_yaml(settings), nl=False)
+        return
+    if manifest is None:
+        raise click.UsageError("name a manifest; `birdwatchd-train list` makes one")
+    from train.fit import BEST, fit
+    from train.manifest import read_manifest
+    from train.sampling import split
+
+    train_rows, validation_rows = split(read_manifest(manifest), settings)
+    try:
+        trained = fit(settings, train_rows, validation_rows, output, resume=resume, cache=cache)
+    except KeyboardInterrupt:
+        kept = (
+            f"the best so far is in {output / BEST}, and --resume goes on" if (output / BEST).exists() else ""
+        )
+        click.echo(f"interrupted{': ' if kept else ''}{kept}", err=True)
+        raise click.Abort from None
+    reached = trained.metrics.get("validation_macro_ap")
+    note = "" if reached is None else f", macro average precision {reached:.4f} in validation"
+    click.echo(f"{output / BEST}: epoch {trained.metrics['epoch']:.0f}{note}")
