@@ -1,0 +1,271 @@
+"""How well and how fast `train` learns, beside what is wanted. Each part runs alone.
+
+Run: python benchmarks/train.py esc10 | esc10-cnn | warblers | ambience | loader | epoch  (nothing: all of them)
+
+Nothing is chosen on a test fold: early stopping, calibration and thresholds look at a part of the other folds. The
+recordings are those of ../shared/data (or BIRDWATCHD_SHARED). The peer of `loader` and `epoch` is the tutorial's way of
+loading, librosa load, resample and mel for every clip in every epoch; it is left out, and said, where librosa is not
+installed.
+"""
+
+# ruff: noqa: E402 - the path has to be mended first
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# This file bears the name of the package that it measures, and Python looks beside a script first.
+sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
+
+import numpy as np
+import torch
+
+from train.dataset import windows
+from train.evaluate import evaluation
+from train.fit import fit
+from train.folds import cross_validate
+from train.listener import of_trained
+from train.manifest import Row, labels_in
+from train.progress import Display
+from train.settings import load_settings
+from train.splitting import deal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from train.evaluate import Evaluation
+    from train.listener import Listener
+
+SHARED = Path(os.environ.get("BIRDWATCHD_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+PRECISION = 0.95
+MOST_CNN_MINUTES = 90
+
+
+def rows_of(name: str) -> list[Row]:
+    """A set of the shared recordings; those of `ambience` hold nothing."""
+    with (SHARED / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        found = [line for line in csv.DictReader(file) if line["set"] == name]
+    return [
+        Row(
+            SHARED / line["path"],
+            () if name == "ambience" else (line["label"].replace("_", " "),),
+            group=line["group"],
+            fold=int(line["fold"]) if line["fold"] else None,
+        )
+        for line in found
+    ]
+
+
+def validated(rows: Sequence[Row], overrides: Sequence[str]) -> Evaluation:
+    """Cross-validate the settings on the folds of the rows."""
+    settings = load_settings(None, overrides)
+    labels = labels_in(rows)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
+            print(f"fold {fold}", file=sys.stderr, flush=True)
+            place = Path(folder) / str(fold)
+            trained = fit(
+                settings, train_rows, validation_rows, place, labels=labels, display=Display(silent=True)
+            )
+            return of_trained(trained, f"fold {fold}")
+
+        parts = cross_validate(rows, trainer, precision=PRECISION)
+    return evaluation(settings.network, [label.common_name for label in labels], parts)
+
+
+def tell(what: str, got: str, wanted: str) -> None:
+    """One line of results."""
+    print(f"{what}: {got}  (wanted: {wanted})", flush=True)
+
+
+def folds_told(found: Evaluation, figure: str) -> str:
+    """Mean, spread, and the folds one by one."""
+    mean, deviation, least, most = found.spread[figure]
+    each = " ".join(f"{fold[figure]:.3f}" for fold in found.folds)
+    return f"mean {mean:.3f}, deviation {deviation:.3f}, {least:.3f} to {most:.3f} ({each})"
+
+
+def esc10(overrides: Sequence[str]) -> None:
+    """ESC-10, its five official folds, BirdNET's embedding and a head."""
+    found = validated(rows_of("esc10"), ["network=birdnet", *overrides])
+    tell("ESC-10, birdnet backbone, accuracy", folds_told(found, "accuracy"), "mean 0.97")
+
+
+def esc10_cnn(overrides: Sequence[str]) -> None:
+    """ESC-10, its five official folds, the small CNN from scratch."""
+    began = time.perf_counter()
+    found = validated(rows_of("esc10"), ["network=cnn", *overrides])
+    minutes = (time.perf_counter() - began) / 60
+    tell("ESC-10, cnn from scratch, accuracy", folds_told(found, "accuracy"), "mean 0.93")
+    tell("ESC-10, cnn from scratch, all five folds", f"{minutes:.0f} min", f"at most {MOST_CNN_MINUTES} min")
+
+
+def warblers(overrides: Sequence[str]) -> None:
+    """Four reed warblers, grouped by recordist, per recording, over the pooled out-of-fold predictions."""
+    found = validated(rows_of("warblers"), ["network=birdnet", *overrides])
+    tell("reed warblers, macro F1 per recording", f"{found.clips.figures['macro_f1_of_best']:.3f}", "0.97")
+    right = round(found.clips.figures["accuracy"] * len(found.clips.truth))
+    tell("reed warblers, recordings right", f"{right} of {len(found.clips.truth)}", "65 of 65")
+
+
+def ambience(overrides: Sequence[str]) -> None:
+    """False detections in ambience that the model of its fold did not train on, at thresholds for precision 0.95."""
+    birds, nothing = rows_of("warblers"), rows_of("ambience")
+    shares = {str(number): 0.2 for number in sorted({row.fold for row in birds if row.fold is not None})}
+    dealt = deal(nothing, {name: 1 / len(shares) for name in shares})
+    nothing = [replace(row, fold=int(part)) for row, part in zip(nothing, dealt, strict=True)]
+    found = validated([*birds, *nothing], ["network=birdnet", *overrides])
+    empty = ~found.windows.truth.any(axis=1)
+    false = int(found.windows.claims[empty].any(axis=1).sum())
+    tell(
+        f"ambience, {len(nothing)} clips, windows with a false detection",
+        f"{false} of {int(empty.sum())}, in any of them at most {found.windows.scores[empty].max():.2f}",
+        "0",
+    )
+    tell(
+        "… and the warblers' windows that are found at those thresholds",
+        f"{float((found.windows.claims & found.windows.truth).sum() / found.windows.truth.sum()):.2f}",
+        "told beside it: a threshold that finds nothing has no false detections either",
+    )
+
+
+def loader(overrides: Sequence[str]) -> None:
+    """Clips a second into the network: augmented and through the front end, and from what was kept."""
+    from train.inputs import Waveforms, keep
+    from train.networks import build
+
+    settings = load_settings(None, ["network=cnn", *overrides])
+    rows = rows_of("esc10")
+    labels = labels_in(rows)
+    network = build(settings, len(labels)).eval()
+    device = torch.device("cpu")
+    with tempfile.TemporaryDirectory() as name, torch.inference_mode():
+        folder = Path(name)
+        heard = windows(rows, settings, labels, folder=folder)
+        order = np.array_split(np.random.default_rng(0).permutation(len(heard)), max(1, len(heard) // 32))
+        live = Waveforms(heard, settings, device, augmented=True)
+        kept = keep(network, heard, settings, device, stage="features", mark="bench", folder=folder)
+        waveforms_rate = measured(
+            lambda: sum(len(network.front_end(batch)) for batch, _ in live.batches(order, (0,)))
+        )
+        kept_rate = measured(lambda: sum(len(batch) for batch, _ in kept.batches(order, (0,))))
+    theirs = tutorial_rate([row.path for row in rows[:60]])
+    for what, rate, times in [
+        ("augmented, front end included", waveforms_rate, 5),
+        ("kept features", kept_rate, 50),
+    ]:
+        beside = f", {rate / theirs:.1f} x the tutorial's {theirs:.0f}" if theirs else ""
+        tell(f"loader, {what}", f"{rate:.0f} clips/s{beside}", f"{times} x the tutorial's")
+    if not theirs:
+        print(
+            "librosa is not installed, so the tutorial's loader was not measured (61 clips/s on another machine)"
+        )
+
+
+def measured(count: Callable[[], int]) -> float:
+    """How many a second, the best of three."""
+    best = 0.0
+    for _ in range(3):
+        began = time.perf_counter()
+        number = count()
+        best = max(best, number / (time.perf_counter() - began))
+    return best
+
+
+def tutorial_rate(paths: Sequence[Path]) -> float:
+    """Clips a second of the tutorial's way: librosa load with resampling, and mel. 0 without librosa."""
+    if importlib.util.find_spec("librosa") is None:
+        return 0.0
+    librosa = importlib.import_module("librosa")
+
+    def load(path: Path) -> None:
+        samples, rate = librosa.load(path, sr=22050)
+        librosa.feature.melspectrogram(y=samples, sr=rate, n_mels=128)
+
+    load(paths[0])  # numba compiles
+
+    def all_of_them() -> int:
+        for path in paths:
+            load(path)
+        return len(paths)
+
+    return measured(all_of_them)
+
+
+def epoch(overrides: Sequence[str]) -> None:
+    """The loader's share of an epoch of `resnet34`: what is left of it when the network does nothing."""
+    from train.inputs import Waveforms
+    from train.networks import build
+
+    settings = load_settings(None, ["network=resnet34", *overrides])
+    rows = rows_of("esc10")[:64]
+    labels = labels_in(rows)
+    network = build(settings, len(labels)).train()
+    with tempfile.TemporaryDirectory() as name:
+        heard = windows(rows, settings, labels, folder=Path(name))
+        order = np.array_split(np.arange(len(heard)), max(1, len(heard) // 16))
+        source = Waveforms(heard, settings, torch.device("cpu"), augmented=True)
+        began = time.perf_counter()
+        waiting = 0.0
+        batches = source.batches(order, (0,))
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            waiting += time.perf_counter() - asked
+            if batch is None:
+                break
+            network.zero_grad()
+            loss = torch.nn.functional.binary_cross_entropy(network(batch[0]), batch[1])
+            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
+        share = waiting / (time.perf_counter() - began)
+    tell(
+        "resnet34, loader's share of the epoch (64 clips, augmentation included)",
+        f"{share:.1%}",
+        "below 10 %",
+    )
+
+
+PARTS: dict[str, Callable[[Sequence[str]], None]] = {
+    "esc10": esc10,
+    "esc10-cnn": esc10_cnn,
+    "warblers": warblers,
+    "ambience": ambience,
+    "loader": loader,
+    "epoch": epoch,
+}
+
+
+def main() -> None:
+    """Run the parts that are named, or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="a setting of fit"
+    )
+    arguments = parser.parse_args()
+    unknown = [part for part in arguments.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]!r}: there are {', '.join(PARTS)}")
+    if not SHARED.is_dir():
+        parser.error(f"no recordings at {SHARED}: set BIRDWATCHD_SHARED")
+    for part in arguments.parts or PARTS:
+        began = time.perf_counter()
+        PARTS[part](arguments.overrides)
+        print(f"  {part}: {time.perf_counter() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
