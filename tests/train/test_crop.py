@@ -1,0 +1,165 @@
+"""`birdwatchd-train crop` as its user meets it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from birdwatchd.errors import UserError
+from tests.train.sounds import noise, tone, write
+from train.commands.crop import crop
+from train.commands.list import list_
+from train.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(crop, [*map(str, words)], standalone_mode=False, catch_exceptions=False)
+
+
+def test_every_sample_lands_in_its_clip(tmp_path: Path) -> None:
+    recording = write(tmp_path / "recs" / "Parus_major" / "dawn.wav", noise(20, seed=1))
+    result = run(tmp_path / "recs", "-o", tmp_path / "clips", "--seconds", 6)
+    assert result.stdout == f"3 clips from 1 recording(s) in {tmp_path / 'clips'}\n"
+    whole, _ = soundfile.read(recording, dtype="int16")
+    for start in (0, 6, 12):
+        name = f"dawn__{start}.000-{start + 6}.000.wav"
+        clip, rate = soundfile.read(tmp_path / "clips" / "Parus_major" / name, dtype="int16")
+        assert rate == 8000
+        assert np.array_equal(clip, whole[start * 8000 : (start + 6) * 8000])
+
+
+def test_overlapping_clips_hold_the_right_samples(tmp_path: Path) -> None:
+    recording = write(tmp_path / "dawn.flac", noise(47, seed=1))
+    run(recording, "-o", tmp_path / "clips", "--seconds", 3, "--step", 0.7, "--label", "x")
+    whole, _ = soundfile.read(recording, dtype="int16")
+    clips = sorted((tmp_path / "clips" / "x").iterdir())
+    assert len(clips) == 64
+    for clip in clips:
+        start, end = (round(float(part) * 8000) for part in clip.stem.partition("__")[2].split("-"))
+        assert np.array_equal(soundfile.read(clip, dtype="int16")[0], whole[start:end])
+
+
+def test_pieces_of_one_recording_stay_together(tmp_path: Path) -> None:
+    for label in "ab":
+        for number in range(4):
+            write(tmp_path / "recs" / label / f"r{number}.wav", noise(12, seed=10 * ord(label) + number))
+    run(tmp_path / "recs", "-o", tmp_path / "clips")
+    for source in (tmp_path / "clips" / "manifest.csv", tmp_path / "clips"):
+        words = [str(source), "--folds", "4", "-o", str(tmp_path / "m.csv")]
+        CliRunner().invoke(list_, words, standalone_mode=False, catch_exceptions=False)
+        rows = read_manifest(tmp_path / "m.csv")
+        assert len(rows) == 32
+        assert all(row.group for row in rows)
+        assert len({(row.group, row.fold) for row in rows}) == len({row.group for row in rows})
+
+
+def test_the_second_cut_adds_to_the_first_and_replaces_its_own(tmp_path: Path) -> None:
+    for folder in ("monday", "tuesday"):
+        write(tmp_path / folder / "a.wav", noise(6, seed=len(folder)))
+        run(tmp_path / folder / "a.wav", "-o", tmp_path / "clips", "--label", "x")
+    run(tmp_path / "monday" / "a.wav", "-o", tmp_path / "clips", "--label", "x")
+    rows = read_manifest(tmp_path / "clips" / "manifest.csv")
+    assert sorted(row.path.name for row in rows) == [
+        "a (2)__0.000-3.000.wav",
+        "a (2)__3.000-6.000.wav",
+        "a__0.000-3.000.wav",
+        "a__3.000-6.000.wav",
+    ]
+    assert len({row.group for row in rows}) == 2
+
+
+def test_only_what_stands_out_is_cut(tmp_path: Path) -> None:
+    sound = noise(60, rate=16_000, level=0.005)
+    for at in (10.0, 40.0):
+        sound[round(at * 16_000) : round((at + 1) * 16_000)] += tone(1, rate=16_000, hertz=3000)
+    write(tmp_path / "recs" / "x" / "long.wav", sound, rate=16_000)
+    run(tmp_path / "recs", "-o", tmp_path / "clips", "--activity")
+    assert sorted(path.name for path in (tmp_path / "clips" / "x").iterdir()) == [
+        "long__39.000-42.000.wav",
+        "long__9.000-12.000.wav",
+    ]
+
+
+def test_around_annotations_with_all_labels_that_are_heard(tmp_path: Path) -> None:
+    recording = write(tmp_path / "a.wav", noise(60))
+    lines = "10.0\t11.0\tgreat tit\n11.0\t11.8\trobin\n30.0\t38.0\twren/song\n"
+    (tmp_path / "a.txt").write_text(lines)
+    run(recording, "-o", tmp_path / "clips", "--annotations", tmp_path / "a.txt")
+    rows = read_manifest(tmp_path / "clips" / "manifest.csv")
+    assert {(row.path.name, row.labels) for row in rows} == {
+        ("a__9.000-12.000.wav", ("great tit", "robin")),
+        ("a__30.000-33.000.wav", ("wren/song",)),
+        ("a__33.000-36.000.wav", ("wren/song",)),
+        ("a__36.000-38.000.wav", ("wren/song",)),
+    }
+    assert {path.name for path in (tmp_path / "clips").iterdir()} == {
+        "great tit",
+        "wren-song",
+        "manifest.csv",
+    }
+
+
+def test_annotations_of_other_recordings_are_told(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("file,start,end,label\na.wav,1,2,x\nb.wav,1,2,x\n")
+    result = run(
+        write(tmp_path / "a.wav", noise(9)), "-o", tmp_path / "c", "--annotations", tmp_path / "d.csv"
+    )
+    assert "annotations of recordings that were not given: b.wav" in result.stderr
+    with pytest.raises(UserError, match="no annotation is of them"):
+        run(write(tmp_path / "z.wav", noise(9)), "-o", tmp_path / "c", "--annotations", tmp_path / "d.csv")
+
+
+def test_stereo_becomes_mono(tmp_path: Path) -> None:
+    left, right = noise(3, seed=1), noise(3, seed=2)
+    recording = write(tmp_path / "s.wav", np.stack([left, right], axis=1))
+    run(recording, "-o", tmp_path / "two", "--label", "x", "--channel", 2)
+    clip, _ = soundfile.read(tmp_path / "two" / "x" / "s__0.000-3.000.wav", dtype="int16")
+    assert np.array_equal(clip, soundfile.read(recording, dtype="int16")[0][:, 1])
+    with pytest.raises(UserError, match=r"has 2 channel\(s\): --channel 3"):
+        run(recording, "-o", tmp_path / "three", "--label", "x", "--channel", 3)
+
+
+def test_corrupt_recordings_are_skipped_counted_and_named(tmp_path: Path) -> None:
+    write(tmp_path / "recs" / "x" / "good.wav", noise(6))
+    (tmp_path / "recs" / "x" / "bad.wav").write_bytes(b"no sound")
+    cut_off = write(tmp_path / "recs" / "x" / "cut.wav", noise(6, seed=3))
+    cut_off.write_bytes(cut_off.read_bytes()[:60_000])
+    result = run(tmp_path / "recs", "-o", tmp_path / "clips")
+    assert "skipped, cannot be read: 1\n" in result.stderr
+    assert "bad.wav" in result.stderr
+    assert "cut as far as it goes: " in result.stderr
+    assert result.stdout.startswith("3 clips from 2 recording(s)")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
+def test_what_soundfile_cannot_write_is_written_by_pydub(tmp_path: Path) -> None:
+    run(write(tmp_path / "a.wav", noise(6)), "-o", tmp_path / "c", "--label", "x", "--format", "mp3")
+    assert len(read_manifest(tmp_path / "c" / "manifest.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "Say it with --label"),
+        (["--label", "x", "--channel", "left"], "--channel 'left' is no channel"),
+        (["--label", "x", "--above-db", "9"], "are for --activity"),
+        (["--label", "x", "--activity", "--step", "1"], "--step is for cutting everything"),
+        (["--activity", "--annotations", "a.csv"], "exclude each other"),
+        (["--label", "x", "--activity"], "nothing stands out"),
+    ],
+)
+def test_options_that_cannot_be_followed(tmp_path: Path, words: list[str], told: str) -> None:
+    recording = write(tmp_path / "a.wav", noise(9))
+    with pytest.raises(UserError) as refusal:
+        run(recording, "-o", tmp_path / "clips", *words)
+    assert told in str(refusal.value)

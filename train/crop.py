@@ -1,0 +1,199 @@
+"""Clips cut from recordings, each in the folder of its class, and the manifest that says what was cut from what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from birdwatchd.actions.clip_sound import SUFFIXES, encode, to_pcm16
+from birdwatchd.audio.decoding import open_sound
+from birdwatchd.errors import RecordingError, UserError
+from train.activity import LOW_HZ, active, levels
+from train.annotations import of_recording
+from train.manifest import Row, read_manifest
+from train.stretches import around, tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from birdwatchd.actions.clip_sound import Format
+    from birdwatchd.audio.decoding import Sound
+    from train.annotations import Annotation
+    from train.stretches import Stretch
+
+MANIFEST = "manifest.csv"
+_BLOCK_SECONDS = 10.0
+_OVERLAP_SECONDS = 0.5
+"""An annotation of which a clip holds so much, or half, is in that clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How recordings are cut."""
+
+    seconds: float = 3.0
+    step: float | None = None
+    """From clip to clip, seconds; `seconds` when None. Not for activity and annotations."""
+    channel: int | Literal["mix"] = "mix"
+    """Counted from 1."""
+    format: Format = "wav"
+    above_db: float | None = None
+    """Cut around what is so much louder than the local floor; everything when None."""
+    low_hz: float = LOW_HZ
+    annotations: tuple[Annotation, ...] | None = None
+    """Cut around these, with their labels."""
+
+
+class Cutter:
+    """Cuts recordings into one folder."""
+
+    def __init__(self, folder: Path, cut: Cut, *, alone: bool) -> None:
+        """Look at what is in the folder already; `alone` says that there is one recording only.
+
+        Raises:
+            UserError: its manifest cannot be read.
+        """
+        self._folder = folder
+        self._cut = cut
+        self._alone = alone
+        self.complaints: list[str] = []
+        """What was wrong with recordings that were cut as far as they go."""
+        manifest = folder / MANIFEST
+        self._rows = {row.path.resolve(): row for row in read_manifest(manifest)} if manifest.exists() else {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """All clips in the folder, of earlier cuts too."""
+        return [self._rows[path] for path in sorted(self._rows)]
+
+    def cut(self, recording: Path, label: str) -> list[Row]:
+        """Cut one recording; clips that it gave before are written again.
+
+        Raises:
+            RecordingError: it cannot be read.
+            UserError: a clip cannot be written.
+        """
+        made = []
+        places = self._places(recording, label)
+        for (start, end), samples, rate in self._pieces(recording, sorted(places)):
+            labels = places[start, end]
+            row = Row(self._path(recording, labels, (start, end)), labels, group=str(recording.resolve()))
+            _write(row.path, samples, rate, self._cut.format)
+            self._rows[row.path.resolve()] = row
+            made.append(row)
+        return made
+
+    def _places(self, recording: Path, label: str) -> dict[Stretch, tuple[str, ...]]:
+        """Where to cut, with the labels of each clip."""
+        cut = self._cut
+        labels = (label,) if label else ()
+        length, level = self._measure(recording)
+        if cut.annotations is not None:
+            its = of_recording(cut.annotations, recording, alone=self._alone)
+            stretches = [(one.start, min(one.end, length)) for one in its if one.start < length]
+            clips = around(stretches, cut.seconds, length)
+            heard = {clip: _heard(its, clip) for clip in clips}
+            return {clip: names for clip, names in heard.items() if names}
+        if cut.above_db is not None:
+            return dict.fromkeys(around(active(level, cut.above_db), cut.seconds, length), labels)
+        return dict.fromkeys(tiles(0.0, length, cut.seconds, cut.step), labels)
+
+    def _measure(self, recording: Path) -> tuple[float, NDArray[np.float64]]:
+        """Its length in seconds, and the level of its frames."""
+        count = 0
+        with open_sound(recording) as sound:
+
+            def counted() -> Iterator[NDArray[np.float32]]:
+                nonlocal count
+                for block in self._mono(recording, sound):
+                    count += len(block)
+                    yield block
+
+            if self._cut.above_db is None:
+                for _ in counted():
+                    pass
+                level = np.zeros(0)
+            else:
+                level = levels(counted(), sound.sample_rate, low_hz=self._cut.low_hz)
+            if not count:
+                raise RecordingError(
+                    f"{recording} holds no sound ({sound.complaint or 'its length is 0'}): leave it out"
+                )
+            if sound.complaint:
+                self.complaints.append(f"{recording}: {sound.complaint}")
+            return count / sound.sample_rate, level
+
+    def _pieces(
+        self, recording: Path, stretches: Sequence[Stretch]
+    ) -> Iterator[tuple[Stretch, NDArray[np.float32], int]]:
+        """Each stretch, which must not overlap and be in order, with its samples float32 (n,) and their rate."""
+        with open_sound(recording) as sound:
+            rate = sound.sample_rate
+            blocks = self._mono(recording, sound)
+            held, first = np.zeros(0, np.float32), 0
+            for stretch in stretches:
+                start, stop = (round(time * rate) for time in stretch)
+                while first + len(held) < stop and (block := next(blocks, None)) is not None:
+                    # What lies before the stretch is needed by none that follows, unless clips overlap (--step).
+                    keep = min(len(held), max(0, start - first))
+                    held, first = np.concatenate([held[keep:], block]), first + keep
+                yield stretch, held[max(0, start - first) : stop - first], rate
+
+    def _mono(self, recording: Path, sound: Sound) -> Iterator[NDArray[np.float32]]:
+        channel = self._cut.channel
+        if channel != "mix" and channel > sound.channels:
+            raise RecordingError(
+                f"{recording} has {sound.channels} channel(s): --channel {channel} is not there"
+            )
+        for block in sound.blocks(_BLOCK_SECONDS):
+            yield block.mean(axis=1, dtype=np.float32) if channel == "mix" else block[:, channel - 1]
+
+    def _path(self, recording: Path, labels: tuple[str, ...], stretch: Stretch) -> Path:
+        """Where the clip goes: its name has the recording's, and a number when another recording has that too."""
+        place = self._folder / _folder_name(labels[0]) if labels else self._folder
+        suffix = SUFFIXES[self._cut.format]
+        number = 1
+        while True:
+            stem = recording.stem if number == 1 else f"{recording.stem} ({number})"
+            path = place / f"{stem}__{stretch[0]:.3f}-{stretch[1]:.3f}{suffix}"
+            known = self._rows.get(path.resolve())
+            if known is None or known.group == str(recording.resolve()):
+                return path
+            number += 1
+
+
+def class_of(recording: Path, source: Path) -> str:
+    """The first folder between the source that the user named and the recording; empty when there is none."""
+    inside = recording.relative_to(source).parts if source.is_dir() else ()
+    return inside[0] if len(inside) > 1 else ""
+
+
+def _heard(annotations: Sequence[Annotation], clip: Stretch) -> tuple[str, ...]:
+    """The labels of the annotations that the clip holds enough of, the one that it holds most of first."""
+    held: dict[str, float] = {}
+    for one in annotations:
+        overlap = min(one.end, clip[1]) - max(one.start, clip[0])
+        if overlap >= min(_OVERLAP_SECONDS, (one.end - one.start) / 2):
+            held[one.label] = held.get(one.label, 0.0) + overlap
+    return tuple(sorted(held, key=lambda label: -held[label]))
+
+
+def _folder_name(label: str) -> str:
+    name = label.replace("/", "-").replace("\0", "")
+    return f"_{name[1:]}" if name.startswith(".") else name
+
+
+def _write(path: Path, samples: NDArray[np.float32], rate: int, form: Format) -> None:
+    try:
+        sound = encode(to_pcm16(samples), rate, form)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(sound)
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"the clip {path} cannot be written: {error.strerror or error}") from error
