@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from birdwatchd.errors import RecordingError
+from tests.train.stand_in import RATE, stand_in, tone
+from train.__main__ import train
+from train.predict import predict, recordings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def change(folder: Path) -> Path:
+    """Four seconds of the high tone, then four of the low one."""
+    parts = [
+        soundfile.read(tone(folder / f"{name}.wav", name, seconds=4.0))[0]
+        for name in ("Testus altus", "Testus bassus")
+    ]
+    (folder / "both").mkdir()
+    soundfile.write(folder / "both" / "a.wav", np.concatenate(parts), RATE)
+    return folder / "both" / "a.wav"
+
+
+def test_a_recording_as_a_whole_has_the_best_of_each_label(tmp_path: Path) -> None:
+    found = list(predict(stand_in(), change(tmp_path), top=5))
+    assert [(one.start, one.end, one.rank) for one in found] == [(0, 8, 1), (0, 8, 2)]
+    assert all(one.claimed and one.score > 0.9 for one in found)
+
+
+def test_over_time_each_segment_stands_by_itself(tmp_path: Path) -> None:
+    found = list(predict(stand_in(), change(tmp_path), top=1, hop_seconds=2.0, over_time=True))
+    assert [one.start for one in found] == [0, 2, 4, 6]
+    assert [one.label.common_name for one in found] == ["High Tone"] * 2 + ["Low Tone"] * 2
+
+
+def test_nothing_reaches_no_threshold(tmp_path: Path) -> None:
+    found = list(predict(stand_in(), tone(tmp_path / "a.wav", ""), top=2))
+    assert not any(one.claimed for one in found)
+
+
+def test_folders_are_searched(tmp_path: Path) -> None:
+    path = change(tmp_path)
+    assert recordings([path.parent]) == [path]
+    with pytest.raises(RecordingError, match="does not exist"):
+        recordings([tmp_path / "gone"])
+
+
+def test_the_command_reports_what_it_cannot_read_and_goes_on(tmp_path: Path, tiny_bundle: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    good = tone(tmp_path / "good.wav", "Testus bassus", seconds=4.0)
+    result = CliRunner().invoke(
+        train, ["predict", str(tiny_bundle), str(tmp_path / "bad.wav"), str(good), "-k", "1"]
+    )
+    assert result.exit_code == 1
+    assert "bad.wav" in result.stderr
+    header, row = result.stdout.splitlines()
+    assert header.startswith("file,start_seconds,end_seconds,rank,scientific_name")
+    assert row.startswith(f"{good},0.000,4.000,1,Testus bassus,Low Tone,0.9")
+    assert row.endswith(",true")
