@@ -24,6 +24,7 @@ from train.memory import refusing_for_memory
 from train.prepare import prepare
 from train.processes import joined
 from train.progress import Display
+from train.resuming import BEST, LAST, begin, go_on
 from train.sampling import epoch_order
 from train.validate import validate
 
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from train.manifest import Row
     from train.networks import Network
     from train.settings import Settings
-
-BEST = "best.pt"
-LAST = "last.pt"
 
 
 class Learner(nn.Module):
@@ -89,7 +87,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
     with joined(settings.device) as process:
         if not process.leads:
             display = Display(silent=True)
-        before = checkpoint.begin(folder, settings, resume=resume)
+        before = begin(folder, settings, resume=resume)
         torch.manual_seed(told.seed)
         ready = prepare(
             settings, train_rows, validation_rows, labels, process=process, cache=cache, display=display
@@ -101,7 +99,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
         history: list[dict[str, float]] = []
         best = (-math.inf, -math.inf, 0.0)  # macro average precision, -loss, epoch
         if before:
-            checkpoint.resume(before, ready.labels, network, average, optimizer)
+            go_on(before, ready.labels, network, average, optimizer)
             history = list(before.history)
             best = tuple(before.progress["best"])
         trainable: nn.Module = learner

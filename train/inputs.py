@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -146,7 +147,7 @@ def keep(
         folder.mkdir(parents=True, exist_ok=True)
         targets = np.empty((rounds, *windows.targets.shape), dtype=np.float32)
         values: NDArray[np.floating] | None = None
-        part = folder / f".{key}.part.npy"
+        part = folder / f".{key}.{os.getpid()}.part.npy"
         size = max(1, min(COMPUTE_BATCH, len(windows)))
         order = np.arange(len(windows))
         numbers = [order[start : start + size] for start in range(0, len(order), size)]
@@ -166,7 +167,9 @@ def keep(
                 advance(len(chosen))
         assert values is not None  # noqa: S101 - there are windows
         values.flush()  # type: ignore[attr-defined] # a memmap
-        np.save(targets_path, targets)
+        whole = folder / f".{key}.{os.getpid()}.targets.npy"
+        np.save(whole, targets)
+        whole.replace(targets_path)
         part.replace(values_path)
     kept = np.load(values_path, mmap_mode="r" if stage == "features" else None)
     return Kept(kept, np.load(targets_path), device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -58,7 +59,11 @@ class Head(nn.Module):
         layers: list[nn.Module] = [nn.Dropout(dropout)]
         if hidden:
             layers += [nn.Linear(dims, hidden), nn.SiLU(), nn.Dropout(dropout)]
-        layers.append(nn.Linear(hidden or dims, labels))
+        last = nn.Linear(hidden or dims, labels)
+        # It begins by knowing nothing, and by expecting one label in each clip.
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, -math.log(max(labels - 1, 1)))
+        layers.append(last)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, embedding: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def test_every_setting_can_be_overridden(tmp_path: Path) -> None:
     )
     assert settings.training.epochs == 7
     assert settings.training.seed == 1
-    assert settings.augment.snr_db == (0, 10)
+    assert list(settings.augment.snr_db) == [0, 10]
     assert settings.sample_rate == 22050
     assert settings.augment.waveform is False
 

@@ -66,8 +66,9 @@ def fit(
         return
     if manifest is None:
         raise click.UsageError("name a manifest; `birdwatchd-train list` makes one")
-    from train.fit import BEST, fit
+    from train.fit import fit
     from train.manifest import read_manifest
+    from train.resuming import BEST
     from train.sampling import split
 
     train_rows, validation_rows = split(read_manifest(manifest), settings)

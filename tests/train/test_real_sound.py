@@ -1,0 +1,93 @@
+"""Training on recordings of the world, for a fixed number of steps."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from birdwatchd.model.catalog import models_folder
+from tests.shared import SHARED, needs_shared
+from train.dataset import windows
+from train.fit import fit
+from train.manifest import Row
+from train.progress import Display
+from train.settings import Settings
+from train.validate import mean_of_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from train.checkpoint import Trained
+
+BUNDLE = models_folder() / "birdnet.pt"
+needs_birdnet = pytest.mark.skipif(
+    not BUNDLE.is_file(), reason=f"no {BUNDLE}: `birdwatchd model build birdnet` makes it"
+)
+
+
+def rows_of(kind: str, labels: set[str], folds: set[int], most: int) -> list[Row]:
+    """At most so many recordings of each label."""
+    found: dict[str, list[Row]] = {label: [] for label in labels}
+    with (SHARED / "manifest.csv").open(newline="") as file:
+        for line in csv.DictReader(file):
+            if line["set"] == kind and line["label"] in labels and int(line["fold"]) in folds:
+                name = line["label"].replace("Acrocephalus_", "Acrocephalus ")
+                end = 9.0 if kind == "warblers" else None
+                found[line["label"]].append(Row(SHARED / line["path"], (name,), end=end, group=line["group"]))
+    return [row for rows in found.values() for row in rows[:most]]
+
+
+def trained(told: dict[str, Any], train: list[Row], folder: Path) -> Trained:
+    settings = Settings.model_validate(told | {"device": "cpu"})
+    return fit(settings, train, [], folder / "out", cache=folder / "cache", display=Display(silent=True))
+
+
+def right(result: Trained, rows: list[Row], folder: Path) -> float:
+    """Share of the rows whose best label is theirs."""
+    cut = windows(rows, result.settings, result.labels, folder=folder / "cache")
+    with torch.inference_mode():
+        scores = [
+            result.network(torch.from_numpy(cut.read(number)[np.newaxis])).numpy()
+            for number in range(len(cut))
+        ]
+    means = mean_of_rows(np.concatenate(scores), cut.of_row, len(cut.rows))
+    return float((means.argmax(axis=1) == cut.row_targets.argmax(axis=1)).mean())
+
+
+@needs_shared
+def test_a_network_from_scratch_tells_two_unlike_sounds_apart(tmp_path: Path) -> None:
+    labels = {"rooster", "sea waves"}
+    told = {
+        "network": "cnn",
+        "sample_rate": 16000,
+        "seconds": 3.0,
+        "hop_seconds": 2.0,
+        "front_end": {"bands": 32, "hop_seconds": 0.02},
+        "augment": {"mixup_probability": 0.0},
+        "training": {
+            "max_steps": 40,
+            "epochs": 40,
+            "batch_size": 8,
+            "warmup_epochs": 1,
+            "average_decay": 0.8,
+        },
+    }
+    result = trained(told, rows_of("esc10", labels, {1, 2, 3}, 12), tmp_path)
+    assert right(result, rows_of("esc10", labels, {4}, 8), tmp_path) >= 0.85
+
+
+@needs_shared
+@needs_birdnet
+def test_a_head_on_birdnet_tells_warblers_apart_that_it_was_not_trained_on(tmp_path: Path) -> None:
+    labels = {"Acrocephalus_arundinaceus", "Acrocephalus_palustris"}
+    told = {"network": "birdnet", "augment": {"copies": 0}, "training": {"max_steps": 60, "batch_size": 16}}
+    result = trained(told, rows_of("warblers", labels, {1, 2, 3}, 4), tmp_path)
+    assert {label.scientific_name for label in result.labels} == {
+        "Acrocephalus arundinaceus",
+        "Acrocephalus palustris",
+    }
+    assert right(result, rows_of("warblers", labels, {4, 5}, 3), tmp_path) >= 0.8
