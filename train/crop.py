@@ -155,7 +155,7 @@ class Cutter:
 
     def _path(self, recording: Path, labels: tuple[str, ...], stretch: Stretch) -> Path:
         """Where the clip goes: its name has the recording's, and a number when another recording has that too."""
-        place = self._folder / _folder_name(labels[0]) if labels else self._folder
+        place = self._folder / folder_name(labels[0]) if labels else self._folder
         suffix = SUFFIXES[self._cut.format]
         number = 1
         while True:
@@ -173,6 +173,12 @@ def class_of(recording: Path, source: Path) -> str:
     return inside[0] if len(inside) > 1 else ""
 
 
+def folder_name(label: str) -> str:
+    """What the folder of a class is called: the label, without what no folder's name may hold."""
+    name = label.replace("/", "-").replace("\0", "")
+    return f"_{name[1:]}" if name.startswith(".") else name
+
+
 def _heard(annotations: Sequence[Annotation], clip: Stretch) -> tuple[str, ...]:
     """The labels of the annotations that the clip holds enough of, the one that it holds most of first."""
     held: dict[str, float] = {}
@@ -181,11 +187,6 @@ def _heard(annotations: Sequence[Annotation], clip: Stretch) -> tuple[str, ...]:
         if overlap >= min(_OVERLAP_SECONDS, (one.end - one.start) / 2):
             held[one.label] = held.get(one.label, 0.0) + overlap
     return tuple(sorted(held, key=lambda label: -held[label]))
-
-
-def _folder_name(label: str) -> str:
-    name = label.replace("/", "-").replace("\0", "")
-    return f"_{name[1:]}" if name.startswith(".") else name
 
 
 def _write(path: Path, samples: NDArray[np.float32], rate: int, form: Format) -> None:
