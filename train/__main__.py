@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
@@ -45,6 +46,9 @@ def main() -> None:
 
     Exit status: 0 done, 1 a fault of birdwatchd or its machine, 2 a mistake that the user can mend, 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be UTF-8.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         status = train(prog_name="birdwatchd-train", standalone_mode=False)
     except UserError as error:

@@ -49,18 +49,18 @@ def keep(rows: Sequence[Row], *, seed: int) -> list[Row]:
     Raises:
         UserError: no row has any, and there are too few recordings for the three splits.
     """
-    loose = [row for row in rows if row.fold is None and not row.split]
+    loose = [row for row in rows if not part_of(row)]
     if len(loose) == len(rows):
         return split(rows, FRACTIONS, seed=seed)
     if not loose:
         return list(rows)
     folds = sorted({row.fold for row in rows if row.fold is not None})
     shares = {str(number): 1 / len(folds) for number in folds} or dict(zip(SPLITS, FRACTIONS, strict=True))
-    known = {group_of(row): row for row in rows if row not in loose}
+    known = {group_of(row): row for row in rows if part_of(row)}
     parts = iter(deal(loose, shares, seed=seed))
     placed = []
     for row in rows:
-        if row.fold is not None or row.split:
+        if part_of(row):
             placed.append(row)
             continue
         part = next(parts)

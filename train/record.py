@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ def record(
         part = path.with_name(f".{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with soundfile.SoundFile(part, "w", rate, 1, "PCM_16", format=FORMATS[path.suffix]) as file:
+            # The name as bytes: soundfile refuses those that are not UTF-8.
+            name, kind = os.fsencode(part), FORMATS[path.suffix]
+            with soundfile.SoundFile(name, "w", rate, 1, "PCM_16", format=kind) as file:
                 owner.open(tap)
                 try:
                     for samples in _pieces(tap, intake, ring, round(wanted.seconds * rate), stall_seconds):

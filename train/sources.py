@@ -133,13 +133,14 @@ def from_folders(folder: Path) -> Gathered:
         notes.append(
             f"{len(beside)} files lie beside the class folders of {folder} and are left out, first {beside[0].name}"
         )
-    rows = []
-    for place in classes:
-        found = [path for path in files if path.is_relative_to(place)]
-        if not found:
-            notes.append(f"the class folder {place} holds no sound: there is no such class")
-        rows += [Row(path, (place.name,), group=_recording(path)) for path in found]
-    return Gathered(rows, notes)
+    inside = [(path.relative_to(folder).parts[0], path) for path in files if path.parent != folder]
+    heard = {name for name, _ in inside}
+    notes += [
+        f"the class folder {place} holds no sound: there is no such class"
+        for place in classes
+        if place.name not in heard
+    ]
+    return Gathered([Row(path, (name,), group=_recording(path)) for name, path in inside], notes)
 
 
 def _recording(path: Path) -> str:

@@ -41,10 +41,11 @@ def deal(rows: Sequence[Row], shares: Mapping[str, float], *, seed: int = 0) -> 
     names = sorted(groups)
     random.Random(seed).shuffle(names)  # noqa: S311 - it shall be the same again
     totals: Counter[str] = Counter()
-    holders: Counter[str] = Counter()
-    for counts in groups.values():
-        totals.update(counts)
-        holders.update(counts.keys())
+    holders: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        totals.update(groups[name])
+        for label in groups[name]:
+            holders[label].append(name)
     wanted = {
         part: {label: share * count for label, count in totals.items()} for part, share in shares.items()
     }
@@ -55,9 +56,9 @@ def deal(rows: Sequence[Row], shares: Mapping[str, float], *, seed: int = 0) -> 
         place[name] = part
         have[part].update(groups[name])
 
-    for label in sorted(holders, key=lambda label: (holders[label], label)):
+    for label in sorted(holders, key=lambda label: (len(holders[label]), label)):
         for part in shares:
-            free = [name for name in names if name not in place and label in groups[name]]
+            free = [name for name in holders[label] if name not in place]
             if free and not have[part][label] and shares[part]:
                 put(min(free, key=lambda name: abs(groups[name][label] - wanted[part][label])), part)
     for name in sorted(names, key=lambda name: -groups[name].total()):
