@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -91,7 +92,8 @@ def open_sound(path: Path) -> Sound:
 
 class _SndFile:
     def __init__(self, path: Path) -> None:
-        self._file = soundfile.SoundFile(path)
+        # As bytes: soundfile refuses names that are not UTF-8.
+        self._file = soundfile.SoundFile(os.fsencode(path))
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int = self._file.frames

@@ -261,6 +261,12 @@ def test_a_folder_is_played_in_the_order_of_names_and_bad_files_are_counted(tmp_
     ]
 
 
+def test_a_name_that_is_no_utf_8_is_played(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
+    path = (tmp_path / "a.wav").rename(tmp_path / os.fsdecode(b"\xfc.wav"))
+    assert len(play(source(path))[1]) == RATE // 2
+
+
 def test_links_in_a_circle_do_not_trap_it(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", tone(0.1), RATE)
     (tmp_path / "again").symlink_to(tmp_path)
