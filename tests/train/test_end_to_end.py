@@ -1,0 +1,148 @@
+"""From folders of sound to a daemon that recognises a bird, by the commands alone and with real recordings."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import soundfile
+
+from birdwatchd.model.bundle import read_card
+from tests.shared import SHARED, needs_shared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WARBLERS = ("Acrocephalus arundinaceus", "Acrocephalus dumetorum")
+RECORDISTS = 5
+NEGATIVES = 6
+SECONDS = 12.0
+
+pytestmark = [needs_shared, pytest.mark.timeout(600)]
+
+
+def run(command: str, *arguments: str | Path, cwd: Path) -> str:
+    """Run a command as its user does; returns standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", command, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
+
+
+def cut(source: Path, target: Path) -> None:
+    """Copy the first seconds of a recording."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sound, rate = soundfile.read(source, frames=round(SECONDS * soundfile.info(source).samplerate))
+    soundfile.write(target, sound, rate)
+
+
+@pytest.fixture(scope="module")
+def kept_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `birds/`, a class folder each, and what nobody is trained on: one recordist for each species."""
+    folder = tmp_path_factory.mktemp("warblers")
+    with (SHARED / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    for species in WARBLERS:
+        # One recording of each recordist.
+        of_each = {
+            line["group"]: line["path"] for line in lines if line["label"].replace("_", " ") == species
+        }
+        first, *rest = list(of_each.values())[:RECORDISTS]
+        cut(SHARED / first, folder / "unheard" / f"{species}.wav")
+        for number, path in enumerate(rest):
+            cut(SHARED / path, folder / "birds" / species / f"{number}.wav")
+    ambience = [line["path"] for line in lines if line["set"] == "ambience"]
+    for number, path in enumerate(ambience[:NEGATIVES]):
+        cut(SHARED / path, folder / "birds" / "background" / f"{number}.wav")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(kept_out: Path, birdnet_bundle: Path) -> Path:
+    """The model, made by the commands alone."""
+    quick = ["--set", f"bundle={birdnet_bundle}", "--set", "augment.copies=1", "--set", "training.epochs=20"]
+    run(
+        "train",
+        "list",
+        "birds",
+        "--negative",
+        "background",
+        "--split",
+        "0.6,0.4,0",
+        "-o",
+        "birds.csv",
+        cwd=kept_out,
+    )
+    run("train", "fit", "birds.csv", *quick, "-o", "training", "--cache", "cache", cwd=kept_out)
+    run("train", "calibrate", "training/best.pt", "birds.csv", cwd=kept_out)
+    licence = ["--licence", "CC-BY-NC-SA-4.0"]
+    run("train", "export", "training/best.pt", "./mine.pt", "--clips", "birds.csv", *licence, cwd=kept_out)
+    return kept_out / "mine.pt"
+
+
+def test_the_card_is_whole(bundle: Path) -> None:
+    card = read_card(bundle)
+    assert tuple(label.scientific_name for label in card.labels) == WARBLERS
+    assert set(card.thresholds) == set(WARBLERS)
+    assert "precision 0.95" in card.calibrated_to
+    assert "BirdNET" in card.attribution
+
+
+@pytest.mark.parametrize("species", WARBLERS)
+def test_analyze_recognises_a_recording_that_was_kept_out(bundle: Path, kept_out: Path, species: str) -> None:
+    out = run(
+        "birdwatchd", "analyze", kept_out / "unheard" / f"{species}.wav", "--model", bundle, cwd=kept_out
+    )
+    assert {row["scientific_name"] for row in csv.DictReader(out.splitlines())} == {species}
+
+
+def test_the_daemon_recognises_them_too(bundle: Path, kept_out: Path) -> None:
+    (kept_out / "config.yaml").write_text(
+        f"""\
+model:
+  bundle: {bundle}
+sources:
+  - name: reeds
+    kind: recording
+    path: {kept_out / "unheard"}
+    speed: fast
+store:
+  database: {kept_out / "birds.sqlite"}
+"""
+    )
+    run("birdwatchd", "run", "--config", "config.yaml", cwd=kept_out)
+    out = run("birdwatchd", "detections", "--config", "config.yaml", "--json", cwd=kept_out)
+    found = {row["scientific_name"] for row in json.loads(out)}
+    assert found == set(WARBLERS)
+
+
+def test_predict_and_evaluate_agree(bundle: Path, kept_out: Path) -> None:
+    out = run("train", "predict", bundle, "unheard", "--top", "1", cwd=kept_out)
+    for row in csv.DictReader(out.splitlines()):
+        assert row["scientific_name"] in row["file"]
+        assert row["claimed"] == "true"
+    run(
+        "train",
+        "evaluate",
+        "training/best.pt",
+        "birds.csv",
+        "--split",
+        "validation",
+        "-o",
+        "judged",
+        cwd=kept_out,
+    )
+    figures = json.loads((kept_out / "judged" / "metrics.json").read_text())
+    assert figures["clips"]["accuracy"] == 1
+    assert (kept_out / "judged" / "report.html").is_file()
