@@ -40,7 +40,7 @@ def test_the_floor_is_local() -> None:
     sound = np.concatenate([noise(60.0, rate=RATE, level=0.001), noise(60.0, rate=RATE, level=0.05, seed=1)])
     sound[20 * RATE : 21 * RATE] += tone(1.0, rate=RATE, hertz=4000, level=0.02)
     assert (20.0, 21.0) in found(sound)
-    assert not [one for one in found(sound) if one[0] > 80]
+    assert not [one for one in found(sound) if one[1] > 80]
 
 
 def test_noise_and_silence_hold_nothing() -> None:
