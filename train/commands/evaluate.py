@@ -57,6 +57,7 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
       birdwatchd-train evaluate --folds birds.csv --set network=birdnet
     """
     from birdwatchd.errors import UserError
+    from train.listener import is_bundle
     from train.report import write_report
 
     if len(files) != (1 if options["folds"] else 2):
@@ -64,6 +65,10 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
     if options["folds"] and options["annotated"]:
         raise UserError(
             "--annotated judges one bundle, and --folds makes several checkpoints: give one of them"
+        )
+    if options["annotated"] and files[0].is_file() and not is_bundle(files[0]):
+        raise UserError(
+            f"--annotated runs the daemon's own pipeline, which takes bundles: export {files[0]} first"
         )
     judged = _cross_validated(files[0], options) if options["folds"] else _judged(files[0], files[1], options)
     events, seconds = _events(files[0], options["annotated"]) if options["annotated"] else (None, 0.0)
@@ -132,15 +137,9 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> Evaluation:
 
 
 def _events(bundle: Path, annotated: Path) -> tuple[dict[str, Matches], float]:
-    from birdwatchd.errors import UserError
     from train.events import Span, detections_in, events_of, match
-    from train.listener import is_bundle
     from train.manifest import read_manifest
 
-    if not is_bundle(bundle):
-        raise UserError(
-            f"--annotated runs the daemon's own pipeline, which takes bundles: export {bundle} first"
-        )
     rows = read_manifest(annotated)
     found, seconds, faults = detections_in(dict.fromkeys(row.path for row in rows), bundle)
     for fault in faults:

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from birdwatchd.errors import UserError
+from tests.train.stand_in import LABELS, RATE, SECONDS, tone
+from train import checkpoint
+from train.__main__ import train
+from train.calibration import read_calibration
+from train.manifest import Row, write_manifest
+from train.networks import build
+from train.settings import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+SMALL = [
+    "network=cnn",
+    f"sample_rate={RATE}",
+    f"seconds={SECONDS}",
+    "hop_seconds=1",
+    "augment.waveform=false",
+]
+TONES = ("Testus altus", "Testus bassus", "")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Eighteen clips: six of each tone and of neither, in two folds and three splits."""
+    rows = [
+        Row(
+            tone(tmp_path / f"{number}.wav", name, seed=number),
+            (name,) if name else (),
+            fold=number % 2 + 1,
+            split=("train", "validation", "test")[number // 6],
+        )
+        for number, name in enumerate(TONES * 6)
+    ]
+    write_manifest(tmp_path / "tones.csv", rows)
+    return tmp_path / "tones.csv"
+
+
+@pytest.fixture
+def best(tmp_path: Path) -> Path:
+    """The checkpoint of a network that was not trained."""
+    settings = load_settings(None, SMALL)
+    torch.manual_seed(0)
+    checkpoint.save(tmp_path / "best.pt", build(settings, 2), LABELS, settings)
+    return tmp_path / "best.pt"
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(train, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_calibrate_writes_beside_the_checkpoint_and_names_what_it_cannot_reach(
+    best: Path, manifest: Path
+) -> None:
+    result = command("calibrate", best, manifest, "--precision", "1")
+    assert result.exit_code == 0
+    assert "High Tone" in result.stdout
+    assert "does not reach precision 1" in result.stderr  # it was not trained
+    found = read_calibration(best, LABELS)
+    assert found is not None
+    assert found.said == "precision 1 on 6 validation clips of tones.csv"
+
+
+def test_calibrate_refuses_a_bundle_and_rows_that_are_not_there(
+    best: Path, manifest: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="is a bundle"):
+        command("calibrate", tiny_bundle, manifest)
+    write_manifest(tmp_path / "plain.csv", [Row(tmp_path / "0.wav", ("Testus altus",))])
+    with pytest.raises(UserError, match="no rows for validation"):
+        command("calibrate", best, tmp_path / "plain.csv")
+
+
+def test_evaluate_takes_the_test_rows_of_a_checkpoint(best: Path, manifest: Path, tmp_path: Path) -> None:
+    result = command("evaluate", best, manifest, "-o", tmp_path / "judged")
+    assert result.exit_code == 0
+    assert "macro average precision" in result.stdout
+    assert "<p>6 clips" in (tmp_path / "judged" / "report.html").read_text()
+
+
+def test_evaluate_matches_detections_of_a_bundle_to_events(tiny_bundle: Path, tmp_path: Path) -> None:
+    sound = tone(tmp_path / "dawn.wav", "Testus altus", seconds=12.0)
+    rows = [Row(sound, ("Testus altus",), 1.0, 3.0), Row(sound, ("Testus bassus",), 5.0, 6.0)]
+    write_manifest(tmp_path / "events.csv", rows)
+    result = command(
+        "evaluate",
+        tiny_bundle,
+        tmp_path / "events.csv",
+        "--annotated",
+        tmp_path / "events.csv",
+        "-o",
+        tmp_path / "out",
+    )
+    assert "1 of 2 events found by 1 detections, 0 of them false" in result.stdout
+    events = json.loads((tmp_path / "out" / "metrics.json").read_text())["events"]
+    assert events["Testus altus"] == {"events": 1, "found": 1, "detections": 1, "false": 0}
+
+
+def test_evaluate_needs_a_bundle_for_events_and_rows_at_all(best: Path, manifest: Path) -> None:
+    with pytest.raises(UserError, match=r"export .* first"):
+        command("evaluate", best, manifest, "--annotated", manifest)
+    with pytest.raises(UserError, match="no rows for split test, fold 9"):
+        command("evaluate", best, manifest, "--fold", "9")
+    with pytest.raises(UserError, match="there is no model at"):
+        command("evaluate", best.with_name("gone.pt"), manifest)
+    assert command("evaluate", manifest).exit_code == 2
+
+
+def test_evaluate_cross_validates(manifest: Path, tmp_path: Path) -> None:
+    settings = [part for setting in [*SMALL, "training.max_steps=2"] for part in ("--set", setting)]
+    result = command(
+        "evaluate", "--folds", manifest, *settings, "--cache", tmp_path / "cache", "-o", tmp_path / "judged"
+    )
+    assert result.exit_code == 0
+    assert "over folds, by clip" in result.stdout
+    figures = json.loads((tmp_path / "judged" / "metrics.json").read_text())
+    assert len(figures["folds"]) == 2
+    assert "<p>18 clips" in (tmp_path / "judged" / "report.html").read_text()
+
+
+def test_export_tells_how_to_go_on(best: Path, manifest: Path, tmp_path: Path) -> None:
+    result = command(
+        "export", best, tmp_path / "mine.pt", "--clips", manifest, "--licence", "CC0-1.0", "--force"
+    )
+    assert result.exit_code == 0
+    assert "noise at -10 dBFS" in result.stdout
+    assert (tmp_path / "mine.pt").is_file()
