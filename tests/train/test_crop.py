@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -14,12 +15,15 @@ from birdwatchd.errors import UserError
 from tests.train.sounds import noise, tone, write
 from train.commands.crop import crop
 from train.commands.list import list_
+from train.crop import Cutter
 from train.manifest import read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from click.testing import Result
+
+    from train.manifest import Row
 
 
 def run(*words: object) -> Result:
@@ -139,6 +143,25 @@ def test_corrupt_recordings_are_skipped_counted_and_named(tmp_path: Path) -> Non
     assert "bad.wav" in result.stderr
     assert "cut as far as it goes: " in result.stderr
     assert result.stdout.startswith("3 clips from 2 recording(s)")
+
+
+def test_after_ctrl_c_the_manifest_tells_of_the_clips_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        write(tmp_path / "recs" / "x" / f"{number}.wav", noise(6, seed=number))
+    cut = Cutter.cut
+
+    def interrupted(self: Cutter, recording: Path, label: str) -> list[Row]:
+        if recording.stem == "1":
+            raise KeyboardInterrupt
+        return cut(self, recording, label)
+
+    monkeypatch.setattr(Cutter, "cut", interrupted)
+    with pytest.raises(click.Abort):
+        run(tmp_path / "recs", "-o", tmp_path / "clips")
+    rows = read_manifest(tmp_path / "clips" / "manifest.csv")
+    assert [row.path.name for row in rows] == ["0__0.000-3.000.wav", "0__3.000-6.000.wav"]
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
