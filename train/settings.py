@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    # BirdNET takes nothing else. The learning rate is that of a head on embeddings.
-    "birdnet": {"sample_rate": 48000, "seconds": 3.0, "hop_seconds": 1.5},
+    # BirdNET takes nothing else. A head on so wide an embedding wants much dropout.
+    "birdnet": {"sample_rate": 48000, "seconds": 3.0, "hop_seconds": 1.5, "dropout": 0.5},
     "cnn": {"sample_rate": 32000, "seconds": 6.0, "hop_seconds": 3.0},
     "resnet34": {"sample_rate": 32000, "seconds": 6.0, "hop_seconds": 3.0},
 }
+LEARNING_RATES = {"birdnet": 3e-3, "cnn": 1e-3, "resnet34": 1e-3}
+LEARNING_RATE_TUNED = 1e-4
+"""A backbone that knows much already is moved little."""
 
 
 class Section(BaseModel):
@@ -128,10 +131,16 @@ class Settings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_by_network(cls, settings: Any) -> Any:
-        """Rate and length have the network's defaults."""
+        """Rate, length, dropout and learning rate have the network's defaults."""
         if not isinstance(settings, dict):
             return settings
         network = settings.get("network", "birdnet")
+        training = settings.get("training") or {}
+        if isinstance(training, dict):
+            rate = (
+                LEARNING_RATE_TUNED if settings.get("fine_tune") else LEARNING_RATES.get(str(network), 1e-3)
+            )
+            settings = {**settings, "training": {"learning_rate": rate, **training}}
         return {**DEFAULTS.get(str(network), DEFAULTS["cnn"]), **settings}
 
     @model_validator(mode="after")

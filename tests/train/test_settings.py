@@ -58,3 +58,9 @@ def test_a_file_that_holds_no_settings_is_refused(tmp_path: Path, text: str, rea
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(UserError, match=reason):
         load_settings(tmp_path / "bad.yaml")
+
+
+def test_the_learning_rate_follows_what_is_trained() -> None:
+    head, whole = load_settings(None), load_settings(None, ["fine_tune=true"])
+    assert whole.training.learning_rate < head.training.learning_rate
+    assert load_settings(None, ["training.learning_rate=0.5"]).training.learning_rate == 0.5
