@@ -42,7 +42,7 @@ class Machine:
         program = self.root / "opt/birdwatchd/venv/bin/birdwatchd"
         program.parent.mkdir(parents=True)
         program.write_text(
-            "#!/bin/sh\nexport PYTHONPATH=/opt/lent/source:/opt/lent/packages\n"
+            "#!/bin/sh\nexport PYTHONPATH=/opt/lent/source:/opt/lent/packages LD_LIBRARY_PATH=/opt/lent/python/lib\n"
             f'exec /opt/lent/python/bin/python3.{sys.version_info.minor} -m birdwatchd "$@"\n'
         )
         program.chmod(0o755)
