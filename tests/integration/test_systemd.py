@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +82,39 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, drop_in: str 
 def test_systemd_rates_the_unit_at_2_or_better() -> None:
     status, said = verdict("security", "--offline=true", "--threshold=20", UNIT)
     assert status == 0, said
+
+
+def test_the_daemon_tells_its_life(tmp_path: Path, tiny_bundle: Path) -> None:
+    soundfile.write(tmp_path / "garden.wav", np.random.default_rng(1).normal(0, 0.003, 9 * RATE), RATE)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"""\
+model:
+  bundle: {tiny_bundle}
+sources:
+  - name: garden
+    kind: recording
+    path: {tmp_path / "garden.wav"}
+store:
+  database: {tmp_path / "birds.sqlite"}
+"""
+    )
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
+        done = subprocess.run(
+            [sys.executable, "-m", "birdwatchd", "run", "-c", config],
+            env={**os.environ, **told},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        listening.setblocking(False)
+        messages = [listening.recv(4096).decode() for _ in range(4)]
+    assert messages[:3] == ["READY=1", "STATUS=listening to garden", "WATCHDOG=1"]
+    assert messages[3].startswith(("STATUS=at the end", "STOPPING=1"))
 
 
 def install(what: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
