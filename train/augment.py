@@ -134,4 +134,5 @@ def _uniform(batch: int, low: float, high: float, like: Tensor, generator: torch
 
 def _level(waveforms: Tensor) -> Tensor:
     """Root mean square, (batch, 1)."""
-    return waveforms.square().mean(dim=1, keepdim=True).sqrt()
+    level: Tensor = torch.linalg.vector_norm(waveforms, dim=1, keepdim=True) / waveforms.shape[1] ** 0.5
+    return level

@@ -100,12 +100,13 @@ class Windows:
         return round(self.rows[row].start * self._cache.sample_rate)
 
     def _spans(self, row: int) -> NDArray[np.int64]:
-        """As the daemon would: every hop from the row's start, and the last only if half of it is real sound."""
+        """Every hop from the row's start, (windows, 3), and one that ends where the row does."""
         length = self._cache.length(self.keys[row])
         first = min(self._first(row), length)
         end = self.rows[row].end
         stop = length if end is None else min(round(end * self._cache.sample_rate), length)
-        count = max(1, 1 + (stop - first - self.length // 2) // self.hop)
+        # A last window that would bring less than a quarter of a hop of new sound is not worth its while.
+        count = max(1, 1 + -(-(stop - first - self.length - self.hop // 4) // self.hop))
         spans = np.empty((count, 3), dtype=np.int64)
         spans[:] = row, 0, stop
         spans[:, 1] = first + self.hop * np.arange(count)
