@@ -22,7 +22,7 @@ RECORDISTS = 5
 NEGATIVES = 6
 SECONDS = 12.0
 
-pytestmark = [needs_shared, pytest.mark.timeout(600)]
+pytestmark = [needs_shared, pytest.mark.timeout(600), pytest.mark.long]
 
 
 def run(command: str, *arguments: str | Path, cwd: Path) -> str:
