@@ -212,6 +212,8 @@ class Health:
     device: str
     sources: tuple[SourceHealth, ...]
     deliveries_waiting: int
+    written_bytes: int | None = None
+    """Given to disks since the start; None where the system does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

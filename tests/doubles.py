@@ -75,6 +75,7 @@ def sample_health(*sources: SourceHealth, **changes: Any) -> Health:
         "device": "cpu",
         "sources": sources or (sample_source_health(),),
         "deliveries_waiting": 2,
+        "written_bytes": 12_345_678,
     }
     return Health(**{**fields, **changes})
 

@@ -131,6 +131,7 @@ def health_payload(health: Health) -> dict[str, Any]:
         "model": health.model,
         "device": health.device,
         "deliveriesWaiting": health.deliveries_waiting,
+        "writtenBytes": health.written_bytes,
         "sources": {source.name: _source(source) for source in health.sources},
     }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.domain import Health, SourceHealth
 from birdwatchd.errors import Lapped
+from birdwatchd.service.written import written_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,6 +57,7 @@ class Vitals:
                 device=self._device,
                 sources=tuple(map(self._source, sources)),
                 deliveries_waiting=deliveries_waiting,
+                written_bytes=written_bytes(),
             )
 
     def _source(self, source: Source) -> SourceHealth:

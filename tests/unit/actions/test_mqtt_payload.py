@@ -203,6 +203,7 @@ def test_health_on_the_wire_is_exactly_this() -> None:
         "model": "tiny-1",
         "device": "cpu",
         "deliveriesWaiting": 2,
+        "writtenBytes": 12_345_678,
         "sources": {
             "garden": {
                 "capturedSeconds": 86_400.0,
