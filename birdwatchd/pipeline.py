@@ -118,9 +118,9 @@ class Pipeline:
         return self._by_name[source].source.ring.sample_rate
 
     def analysed_to(self, source: str) -> int | None:
-        """The first sample of a source that is not analysed yet; None when its last was. From any thread."""
-        track = self._by_name[source]
-        return None if track.done else track.heard_to
+        """The first sample of a source that is not analysed yet; None when its last was, or it is gone. From any thread."""
+        track = self._by_name.get(source)
+        return None if track is None or track.done else track.heard_to
 
     def is_ready(self, source: str, sample: int) -> bool:
         """Is a source's sound below `sample` captured and analysed, or will it never be? From any thread."""

@@ -103,7 +103,7 @@ class Screen:
 
     def _status(self) -> Text:
         parts: list[tuple[str, str]] = [(f"{datetime.now(UTC).astimezone(self._zone):%H:%M:%S}  ", "dim")]
-        for source in self._sources:
+        for source in tuple(self._sources):  # a reload may change them
             parts.append((f"{source.name} ", "cyan"))
             if source.finished:
                 parts.append(("at its end  ", "dim"))

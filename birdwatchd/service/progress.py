@@ -5,6 +5,7 @@ A source that is away and says so is no standstill: its ladder works on it, and 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,7 +26,7 @@ class Turning(Protocol):
         """Monotonic time in seconds of its loop's last turn."""
 
     def analysed_to(self, source: str) -> int | None:
-        """The first sample of a source that is not analysed yet; None when its last was."""
+        """The first sample of a source that is not analysed yet; None when its last was, or there is no such source."""
 
 
 @dataclass(slots=True)
@@ -46,14 +47,15 @@ class Progress:
     """Looks at the pipeline and the sources from outside. Used by one thread, and often: it knows what it saw last."""
 
     def __init__(self, pipeline: Turning, sources: Sequence[Source]) -> None:
+        """`sources` are looked at anew each time: they may come and go."""
         self._pipeline = pipeline
         self._sources = sources
-        self._written = {source.name: _Mark() for source in sources}
-        self._analysed = {source.name: _Mark() for source in sources}
+        self._written: dict[str, _Mark] = defaultdict(_Mark)
+        self._analysed: dict[str, _Mark] = defaultdict(_Mark)
 
     def hangs(self, now: float, patience_seconds: float) -> str:
         """What stands still for longer than that at monotonic time `now`, in a few words; empty when all goes on."""
-        standing = [self._standing(source, now, patience_seconds) for source in self._sources]
+        standing = [self._standing(source, now, patience_seconds) for source in tuple(self._sources)]
         idle = now - self._pipeline.heartbeat
         if idle > patience_seconds:
             return f"the pipeline has not turned for {idle:.0f} s"
@@ -61,8 +63,9 @@ class Progress:
 
     def in_words(self) -> str:
         """Who is heard, and what is wrong with the others."""
-        away = [f"{source.name} is away ({source.fault})" for source in self._sources if source.fault]
-        heard = [source.name for source in self._sources if not source.fault and not source.finished]
+        sources = tuple(self._sources)
+        away = [f"{source.name} is away ({source.fault})" for source in sources if source.fault]
+        heard = [source.name for source in sources if not source.fault and not source.finished]
         return (
             "; ".join([f"listening to {', '.join(heard)}"] * bool(heard) + away)
             or "at the end of all recordings"

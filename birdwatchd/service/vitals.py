@@ -55,7 +55,7 @@ class Vitals:
                 version=self._version,
                 model=self._model,
                 device=self._device,
-                sources=tuple(map(self._source, sources)),
+                sources=tuple(map(self._source, tuple(sources))),
                 deliveries_waiting=deliveries_waiting,
                 written_bytes=written_bytes(),
             )

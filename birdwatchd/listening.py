@@ -1,0 +1,47 @@
+"""The pipeline's thread, and how it ends: what was heard is analysed, and what was found is on the disk."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from birdwatchd.pipeline import Pipeline
+    from birdwatchd.store.recorder import Recorder
+
+STOP_SECONDS = 30.0
+"""How long the pipeline may take to finish what was heard."""
+
+logger = structlog.get_logger()
+
+
+class Listening(threading.Thread):
+    """Turns the pipeline until every source is finished, or `finish` is called."""
+
+    def __init__(self, pipeline: Pipeline, recorder: Recorder) -> None:
+        super().__init__(name="pipeline", daemon=True)
+        self.pipeline = pipeline
+        self.failed = False
+        """Something was lost or broke."""
+        self._recorder = recorder
+
+    def run(self) -> None:
+        try:
+            self.pipeline.run()
+        except Exception:
+            # The one place of this thread. Nothing is analysed any more: the daemon has to end, and says why.
+            self.failed = True
+            logger.exception("the pipeline failed")
+
+    def finish(self) -> None:
+        """Once no source writes any more."""
+        self.pipeline.stop()
+        if self.ident is not None:
+            self.join(STOP_SECONDS)
+            if self.is_alive():
+                self.failed = True
+                logger.error("the pipeline did not end in time", seconds=STOP_SECONDS)
+        if not self._recorder.close():
+            self.failed = True

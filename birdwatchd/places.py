@@ -1,0 +1,42 @@
+"""Places: what comes and goes while the daemon runs, each thing in an ExitStack of its own inside the daemon's."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Places:
+    """Named stacks. A context manager: what is left at the end goes in the reverse order of its coming."""
+
+    def __init__(self) -> None:
+        self._stacks: dict[str, ExitStack] = {}
+
+    def take(self, name: str) -> ExitStack:
+        """A new place, to be filled in; `leave` empties it.
+
+        Raises:
+            ValueError: it is taken.
+        """
+        if name in self._stacks:
+            raise ValueError(f"{name} has its place already")
+        return self._stacks.setdefault(name, ExitStack())
+
+    def leave(self, name: str) -> None:
+        """Undo, in reverse, what was done in a place; nothing where there is none of that name."""
+        stack = self._stacks.pop(name, None)
+        if stack is not None:
+            stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as all_of_them:  # one that fails keeps none of the others from being left
+            for stack in self._stacks.values():
+                all_of_them.push(stack)
