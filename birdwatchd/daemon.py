@@ -28,6 +28,7 @@ from birdwatchd.service.signals import stopping_on_signals
 from birdwatchd.service.supervision import supervised
 from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.database import Database
+from birdwatchd.store.ledger import standing
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
 from birdwatchd.store.summary import summary
@@ -85,6 +86,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         )
         desk = Desk(actions, database, surroundings, keep_days=config.store.delivery_days)
         stack.callback(desk.stop)
+        accounted = standing(database)
         recorder = Recorder(
             database,
             run_id=run_id,
@@ -128,7 +130,8 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             source.start()
             capture.take(source.name).callback(source.stop)
             sources.append(source)
-            listening.pipeline.add(source, Decider(rules, occurrence, blueprint.naming(source, run_id)))
+            decider = Decider(rules, occurrence, blueprint.naming(source, run_id))
+            listening.pipeline.add(source, decider, accounted.get(source.name))
         listening.start()
         schedule.every(
             HEALTH_SECONDS,

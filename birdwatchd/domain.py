@@ -126,15 +126,17 @@ class Detection:
 class LedgerEntry:
     """Seconds of one source in one UTC hour, by what became of them.
 
-    `kind` is `expected`, `captured`, `analysed`, or `lost`; only `lost` has a cause. For every source and hour,
-    expected = captured + the lost ones whose sound was never captured.
+    `kind` is `expected`, `captured`, `analysed`, `skipped`, `lost` or `off`; the last three have a cause. For every source
+    and hour, expected = captured + lost; `off` is the time when the daemon did not run, and nothing was expected of it.
     """
 
     source: str
     hour: datetime
-    kind: Literal["expected", "captured", "analysed", "lost", "skipped"]
+    kind: Literal["expected", "captured", "analysed", "lost", "skipped", "off"]
     cause: str
     seconds: float
+    until: datetime | None = None
+    """Up to when the source's time is accounted for, in the entries that say so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from birdwatchd.track import Track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -98,9 +99,12 @@ class Pipeline:
         self.heartbeat = time.monotonic()
         """Monotonic time of the loop's last turn; it turns twice a second or more often, and once for each batch."""
 
-    def add(self, source: Source, decider: Decider) -> None:
-        """Listen to a source that has been started. Before `run`."""
-        track = Track(source, decider, self._plan, self._history)
+    def add(self, source: Source, decider: Decider, before: tuple[datetime, str] | None = None) -> None:
+        """Listen to a source that has been started. Before `run`.
+
+        `before` says up to when an earlier run accounted for it, and how that run ended.
+        """
+        track = Track(source, decider, self._plan, self._history, before)
         self._tracks.append(track)
         self._by_name[source.name] = track
 

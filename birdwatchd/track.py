@@ -15,6 +15,7 @@ from birdwatchd.domain import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     import numpy as np
     from numpy.typing import NDArray
@@ -49,12 +50,23 @@ class History:
 class Track:
     """One source on its way through the pipeline."""
 
-    def __init__(self, source: Source, decider: Decider, plan: Plan, history: History | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        decider: Decider,
+        plan: Plan,
+        history: History | None = None,
+        before: tuple[datetime, str] | None = None,
+    ) -> None:
+        """`before` says up to when an earlier run accounted for this source, and how that run ended."""
         self.source = source
         self.decider = decider
         self._segmenter = Segmenter(source.name, source.ring, plan)
         self._windower = Windower(source.name, source.clock, source.ring.sample_rate, plan)
-        self._ledger = Ledger(source.name, source.ring, source.clock)
+        # What a recording holds has nothing to do with when the daemon ran.
+        self._ledger = Ledger(
+            source.name, source.ring, source.clock, None if getattr(source, "waits", False) else before
+        )
         self.done = False
         self._written = -1
         self._written_at = time.monotonic()

@@ -1,6 +1,7 @@
 """The continuity ledger: what became of every second of a source, so that silence and deafness differ.
 
-expected = captured + lost; captured = analysed + skipped + what is still waiting. All of it by UTC hour.
+expected = captured + lost; captured = analysed + skipped + what is still waiting. All of it by UTC hour. Between two runs
+the source was off: expected + off = the time that went by.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from birdwatchd.audio.ring import Ring
     from birdwatchd.audio.source import Clock
 
-Kind = Literal["expected", "captured", "analysed", "lost", "skipped"]
+Kind = Literal["expected", "captured", "analysed", "lost", "skipped", "off"]
 
 DEAF = "not heard"
 """The cause of a loss that still goes on, until the source is back and says what it was."""
@@ -26,10 +27,15 @@ NOT_EXPECTED = "between files"
 class Ledger:
     """Counts for one source. Entries are what was added since they were last taken."""
 
-    def __init__(self, source: str, ring: Ring, clock: Clock) -> None:
+    def __init__(
+        self, source: str, ring: Ring, clock: Clock, before: tuple[datetime, str] | None = None
+    ) -> None:
+        """`before` says up to when an earlier run accounted for this source, and how that run ended."""
         self._source = source
         self._ring = ring
         self._clock = clock
+        self._before = before
+        self._until: datetime | None = None
         self._captured = 0  # samples counted as captured
         self._accounted = 0  # samples counted as analysed or skipped
         self._gaps_seen = 0  # gaps with the very index `_captured` that were counted already
@@ -44,20 +50,25 @@ class Ledger:
         gaps = [gap for gap in self._ring.gaps if gap.index >= self._captured]
         for gap in gaps[self._gaps_seen :]:
             self._take_deafness_back()
+            self._begin(gap.seconds if gap.index == 0 else 0.0)
             self._count_captured(gap.index)
             if gap.cause != NOT_EXPECTED:
                 self._lose(gap.index, gap.seconds, gap.cause)
         if written > self._captured:
             self._take_deafness_back()
+            self._begin()
             self._count_captured(written)
         self._gaps_seen = sum(gap.index >= self._captured for gap in gaps)
 
     def deaf(self, seconds: float) -> None:
         """Nothing was heard for so long, and it goes on: count it as lost until a gap says more of it."""
         self._take_deafness_back()
-        self._deaf = self._by_hour("lost", DEAF, self._clock.at(self._captured), seconds)
-        self._deaf |= self._by_hour("expected", "", self._clock.at(self._captured), seconds)
+        start = self._clock.at(self._captured)
+        self._deaf = self._by_hour("lost", DEAF, start, seconds)
+        self._deaf |= self._by_hour("expected", "", start, seconds)
+        self._deaf |= self._off(start)
         self._sum(self._deaf)
+        self._until = start + timedelta(seconds=seconds)
 
     def analysed(self, stop_sample: int) -> None:
         """All sound below `stop_sample` that is not accounted for yet has been classified."""
@@ -70,12 +81,27 @@ class Ledger:
     def take(self) -> list[LedgerEntry]:
         """What was added since the last call."""
         entries = [
-            LedgerEntry(self._source, hour, kind, cause, seconds)
+            LedgerEntry(
+                self._source, hour, kind, cause, seconds, until=self._until if kind == "expected" else None
+            )
             for (hour, kind, cause), seconds in self._sums.items()
             if seconds
         ]
         self._sums.clear()
         return entries
+
+    def _begin(self, missing_seconds: float = 0.0) -> None:
+        """The first sample is here, or what is missing before it: until then the source was off."""
+        if self._before is not None:
+            self._sum(self._off(self._clock.at(0) - timedelta(seconds=missing_seconds)))
+            self._before = None
+
+    def _off(self, start: datetime) -> dict[tuple[datetime, Kind, str], float]:
+        """The time from the end of the run before this one until `start`."""
+        if self._before is None:
+            return {}
+        end, cause = self._before
+        return self._by_hour("off", cause, end, (start - end).total_seconds())
 
     def _take_deafness_back(self) -> None:
         self._sum({key: -seconds for key, seconds in self._deaf.items()})
@@ -88,6 +114,7 @@ class Ledger:
             self._add("expected", "", start, seconds)
             self._add("captured", "", start, seconds)
             self._captured = stop
+            self._until = self._clock.at(stop)
 
     def _lose(self, index: int, seconds: float, cause: str) -> None:
         start = self._clock.at(index) - timedelta(seconds=seconds)

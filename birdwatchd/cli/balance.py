@@ -31,8 +31,10 @@ class Balance:
     captured: float = 0.0
     analysed: float = 0.0
     lost: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By cause; so is `skipped`."""
+    """By cause; so are `skipped` and `off`."""
     skipped: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    off: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """When the daemon did not run: by how it had ended."""
 
     def add(self, entry: LedgerEntry) -> None:
         """Count an entry."""
@@ -40,6 +42,8 @@ class Balance:
             self.lost[entry.cause] += entry.seconds
         elif entry.kind == "skipped":
             self.skipped[entry.cause] += entry.seconds
+        elif entry.kind == "off":
+            self.off[entry.cause] += entry.seconds
         else:
             setattr(self, entry.kind, getattr(self, entry.kind) + entry.seconds)
 
@@ -61,7 +65,7 @@ def balance_of(entries: Iterable[LedgerEntry], by: By, zone: tzinfo | None) -> B
     for entry in entries:
         balances[beginning(entry.hour, by, zone), entry.source].add(entry)
     for balance in balances.values():
-        for causes in (balance.lost, balance.skipped):
+        for causes in (balance.lost, balance.skipped, balance.off):
             # Loss that was counted ahead and taken back leaves a crumb of arithmetic.
             for cause in [cause for cause, seconds in causes.items() if abs(seconds) < _CRUMB_SECONDS]:
                 del causes[cause]
@@ -91,4 +95,6 @@ def total(balances: Iterable[Balance]) -> Balance:
             every.lost[cause] += seconds
         for cause, seconds in balance.skipped.items():
             every.skipped[cause] += seconds
+        for cause, seconds in balance.off.items():
+            every.off[cause] += seconds
     return every

@@ -50,7 +50,8 @@ def ledger(
     """What became of every second: heard, analysed, skipped, or lost and why.
 
     Silence and deafness differ: a quiet hour was heard, a lost one was not. Without --since it shows the last 24 hours
-    that have entries, or 30 days with --by day. Hours without any entry were not listened to at all.
+    that have entries, or 30 days with --by day. Hours without any entry were not listened to at all; what was missed
+    between two runs is told as not running, with how the run before had ended.
 
     \b
     Examples:
@@ -105,6 +106,8 @@ def _show_table(balances: Balances, by: By, zone: tzinfo | None) -> None:
     table.add_column("Lost or skipped", _causes(every))
     before: dict[str, datetime] = {}
     for (start, source), balance in balances.items():
+        if not balance.expected and balance.off:
+            continue  # a hole, and told as one
         end = before.get(source, start) + _HOUR
         if by == "hour" and start > end:
             hole = Text(f"not running for {show_length((start - end).total_seconds())}", "yellow")
@@ -137,7 +140,8 @@ def _causes(balance: Balance) -> Text:
     skipped = [
         (f"skipped {show_length(s)} {cause}", "yellow") for cause, s in balance.skipped.items() if s > 0
     ]
-    return Text("\n").join([Text(*part) for part in lost + skipped])
+    off = [(f"not running {show_length(s)} ({cause})", "yellow") for cause, s in balance.off.items() if s > 0]
+    return Text("\n").join([Text(*part) for part in lost + skipped + off])
 
 
 def _name(start: datetime, by: By, zone: tzinfo | None) -> str:
@@ -156,6 +160,7 @@ def _to_record(start: datetime, source: str, balance: Balance, by: By, zone: tzi
         "analysed_seconds": round(balance.analysed, 3),
         "lost_seconds": {cause: round(seconds, 3) for cause, seconds in balance.lost.items()},
         "skipped_seconds": {cause: round(seconds, 3) for cause, seconds in balance.skipped.items()},
+        "off_seconds": {cause: round(seconds, 3) for cause, seconds in balance.off.items()},
     }
 
 
@@ -166,6 +171,7 @@ def _write_csv(balances: Balances, by: By, zone: tzinfo | None) -> None:
     causes = sorted(
         {("lost", cause) for balance in balances.values() for cause in balance.lost}
         | {("skipped", cause) for balance in balances.values() for cause in balance.skipped}
+        | {("off", cause) for balance in balances.values() for cause in balance.off}
     )
     columns = (by, "source", "heard", "expected_seconds", "captured_seconds", "analysed_seconds")
     writer = csv.writer(sys.stdout, lineterminator="\n")

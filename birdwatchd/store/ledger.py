@@ -34,6 +34,24 @@ def add(connection: sqlite3.Connection, seconds: Mapping[Key, float]) -> None:
     )
 
 
+def reach(connection: sqlite3.Connection, until: Mapping[str, datetime]) -> None:
+    """Write down up to when each source's time is accounted for. Inside a transaction."""
+    connection.executemany(
+        "INSERT INTO accounted (source, until_utc) VALUES (?, ?)"
+        " ON CONFLICT DO UPDATE SET until_utc = excluded.until_utc",
+        [(source, to_text(moment)) for source, moment in until.items()],
+    )
+
+
+def standing(database: Database) -> dict[str, tuple[datetime, str]]:
+    """Up to when each source's time is accounted for, and how the last run ended: `stopped` or `died`."""
+    last = database.rows("SELECT ended_utc FROM runs ORDER BY started_utc DESC LIMIT 1")
+    end = "stopped" if last and last[0]["ended_utc"] is not None else "died"
+    return {
+        row["source"]: (from_text(row["until_utc"]), end) for row in database.rows("SELECT * FROM accounted")
+    }
+
+
 def between(
     database: Database, start: datetime | None = None, end: datetime | None = None
 ) -> list[LedgerEntry]:

@@ -90,6 +90,7 @@ class Recorder:
         self._detections: deque[Detection] = deque()
         self._traces: deque[traces.Row] = deque()
         self._ledger: dict[ledger.Key, float] = {}
+        self._accounted: dict[str, datetime] = {}
         self._fault = ""
         self._dropped = 0
         self._tried = monotonic()
@@ -142,6 +143,8 @@ class Recorder:
             for entry in entries:
                 key = ledger.to_key(entry)
                 self._ledger[key] = self._ledger.get(key, 0.0) + to_real(entry.seconds)
+                if entry.until is not None:
+                    self._accounted[entry.source] = entry.until
             if self._is_due():
                 self._write()
 
@@ -204,12 +207,15 @@ class Recorder:
                 # A little every time: no night with a long pause, and a card that wears evenly.
                 traces.prune(connection, now - timedelta(days=self._trace_days), at_most=_CHUNK)
                 ledger.add(connection, self._ledger)
+                if self._accounted:
+                    ledger.reach(connection, self._accounted)
                 runs.seen(connection, self._run_id, now)
         for _ in chunk:
             self._detections.popleft()
         if is_last:
             self._traces.clear()
             self._ledger.clear()
+            self._accounted.clear()
         return not is_last
 
     def _end(self) -> bool:

@@ -113,5 +113,15 @@ _DELIVERIES = (
     "CREATE INDEX deliveries_waiting ON deliveries (action, number, next_utc) WHERE status = 'waiting'",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES)
+_ACCOUNTED = (
+    # Written with the ledger: what goes by from then until the next run's first sample, the daemon was not there.
+    """
+    CREATE TABLE accounted (
+        source TEXT PRIMARY KEY,
+        until_utc TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED)
 """Step n leads from version n to n + 1; SQLite's `user_version` counts them."""

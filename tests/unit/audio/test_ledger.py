@@ -163,3 +163,41 @@ def test_expected_is_captured_and_lost_whatever_happens(steps: list[tuple[str, i
     assert rig.total("lost") == pytest.approx(lost, abs=1e-4)
     assert rig.total("expected") == pytest.approx(captured + 0.01 + lost, abs=1e-4)
     assert rig.total("analysed") == pytest.approx(captured + 0.01)
+
+
+def test_the_time_between_two_runs_is_told_apart() -> None:
+    """Killed at ten to, minus half a minute; what was counted as deafness before the first sample is taken back."""
+    rig = Rig()
+    rig.ledger = Ledger("garden", rig.ring, rig.clock, (START - timedelta(seconds=30), "died"))
+    rig.ledger.deaf(4.0)
+    assert rig.total("off", "died") == pytest.approx(30)
+    rig.clock.anchor(0, START + timedelta(seconds=4))
+    rig.hear(10)
+    rig.ledger.capture()
+    assert rig.total("off", "died") == pytest.approx(34)
+    assert rig.total("expected") == rig.total("captured") == pytest.approx(10)
+    assert rig.total("lost") == pytest.approx(0)
+
+
+def test_what_is_missing_before_the_first_sample_is_loss_and_not_the_time_before() -> None:
+    rig = Rig()
+    rig.ledger = Ledger("garden", rig.ring, rig.clock, (START - timedelta(seconds=30), "stopped"))
+    rig.miss(20, "stream gone")
+    rig.hear(5)
+    rig.ledger.capture()
+    assert rig.total("lost", "stream gone") == pytest.approx(20)
+    assert rig.total("off", "stopped") == pytest.approx(30)
+    assert rig.total("expected") == pytest.approx(25)
+
+
+def test_entries_say_up_to_when_the_time_is_accounted_for() -> None:
+    rig = Rig()
+    rig.hear(30)
+    rig.ledger.capture()
+    assert {entry.until for entry in rig.ledger.take() if entry.kind == "expected"} == {
+        START + timedelta(seconds=30)
+    }
+    rig.ledger.deaf(12.0)
+    assert {entry.until for entry in rig.ledger.take() if entry.kind == "expected"} == {
+        START + timedelta(seconds=42)
+    }

@@ -83,6 +83,19 @@ def test_one_source(database: Path) -> None:
     assert len(rows(ask(database, "--source", "wood", "--since", "2026-05-09"))) == 3
 
 
+def test_the_time_between_two_runs_is_not_loss(tmp_path: Path) -> None:
+    """An hour that was off as a whole is part of the hole."""
+    away = [entry(600, "off", "died"), *(entry(3600, "off", "died", hours=n) for n in (1, 2))]
+    heard = [*(entry(3000, kind) for kind in ("expected", "captured", "analysed")), *away, *hour(3)]
+    database = write(tmp_path / "db", *heard)
+    assert rows(ask(database))[1:3] == [
+        "2026-05-09 04:00 garden 100 % 50:00 50:00 50:00 not running 10:00 (died)",
+        "2026-05-09 05:00 garden not running for 2:00:00",
+    ]
+    found = list(csv.DictReader(io.StringIO(ask(database, "--csv").stdout)))
+    assert [line["off_seconds: died"] for line in found] == ["600.0", "3600.0", "3600.0", "0.0"]
+
+
 def test_json(database: Path) -> None:
     found = json.loads(ask(database, "--json", "--since", "2026-05-09").stdout)
     assert found[1] == {
@@ -94,6 +107,7 @@ def test_json(database: Path) -> None:
         "analysed_seconds": 3509.0,
         "lost_seconds": {"device gone": 1.0},
         "skipped_seconds": {"silence": 90.0},
+        "off_seconds": {},
     }
     assert json.loads(ask(database, "--json", "--by", "day").stdout)[-1]["day"] == "2026-05-10"
 

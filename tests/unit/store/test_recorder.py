@@ -157,6 +157,16 @@ def test_seconds_add_up_over_flushes_and_runs(path: Path, database: Database, re
         assert ledger.between(reader) == [entry(10.0), entry(1.5, "lost", "gone"), entry(4.0, hours=1)]
 
 
+def test_how_far_a_source_is_accounted_for_outlives_the_run(database: Database, recorder: Recorder) -> None:
+    assert ledger.standing(database) == {}
+    recorder.account([entry(1.5, "expected", until=DAWN), entry(1.5)])
+    recorder.flush()
+    assert ledger.standing(database) == {"garden": (DAWN, "died")}
+    recorder.account([entry(2.5, "expected", until=DAWN + timedelta(seconds=2.5))])
+    recorder.close()
+    assert ledger.standing(database) == {"garden": (DAWN + timedelta(seconds=2.5), "stopped")}
+
+
 def test_a_candidate_comes_back_whole_and_once(path: Path, recorder: Recorder) -> None:
     passed = candidate(0, gate="detection", reason="")
     recorder.trace([candidate(0), candidate(0, source="wood", site="W"), candidate(1.5)])
