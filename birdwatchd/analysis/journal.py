@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
@@ -75,6 +76,21 @@ class Journal:
                 self._file.seek(offset)
                 yield _findings(json.loads(self._file.readline())["findings"])
 
+    def take_in(self, other: Journal) -> None:
+        """Keep all that another journal has and this one has not. It is on the disk when this returns.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        with self._refusing():
+            self._file.seek(0, os.SEEK_END)
+            for key in [key for key in other._lines if key not in self]:
+                other._file.seek(other._lines[key])
+                self._lines[key] = self._file.tell()
+                self._file.write(other._file.readline())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
     def remove(self) -> None:
         """The outputs are written: nothing is left to be resumed."""
         self.path.unlink(missing_ok=True)
@@ -143,10 +159,15 @@ class Journal:
         return content if isinstance(content, dict) else None
 
     def _write(self, content: Mapping[str, Any]) -> None:
-        try:
+        with self._refusing():
             self._file.write(json.dumps(content).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UserError(
                 f"{self.path} cannot be written ({error.strerror}): make room, and go on with --resume"

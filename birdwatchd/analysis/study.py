@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import tempfile
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from birdwatchd.model.classifier import cores
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from birdwatchd.analysis.cluster import Cluster
     from birdwatchd.analysis.files import File
     from birdwatchd.analysis.findings import Findings
     from birdwatchd.analysis.outputs import Outputs
@@ -53,6 +55,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several runs, on whatever machines, that do an analysis together: each takes every `count`-th file."""
+
+    number: int
+    """From 1."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done."""
 
@@ -63,6 +74,15 @@ class Plan:
     jobs: int | None
     """Processes; one a core, none idle, when None."""
     resume: bool
+    cluster: str | None = None
+    """Address of a Dask scheduler whose workers do it instead."""
+    shard: Shard | None = None
+    """The part that is done here; all of it when None."""
+
+    @property
+    def share(self) -> Sequence[File]:
+        """The files that are analysed here."""
+        return self.files if self.shard is None else self.files[self.shard.number - 1 :: self.shard.count]
 
     def key(self, file: File) -> str:
         """What makes a file what it is: if any of it is another, it is analysed anew."""
@@ -86,34 +106,47 @@ def study(
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="birdwatchd-")))
-        path = folder / "journal" if outputs.output is None else resume_file(outputs.output)
-        journal = stack.enter_context(Journal(path, _fingerprint(plan), resume=plan.resume))
+        path = folder / "journal" if outputs.output is None else resume_file(outputs.output, plan.shard)
+        settings = _fingerprint(plan)
+        journal = stack.enter_context(Journal(path, settings, resume=plan.resume))
+        shards = [] if plan.shard or outputs.output is None else _shards(outputs.output)
+        for shard in shards:
+            with Journal(shard, settings, resume=plan.resume) as part:
+                journal.take_in(part)
         failed = _analyse(plan, journal, watcher)
-        keys = [plan.key(file) for file in plan.files]
-        if len(failed) < len(plan.files):
-            outputs.write(lambda: journal.findings(keys))
-            if outputs.output is None:
-                show(journal.findings(keys))
-        outcome = _outcome(journal.findings(keys), failed)
-        journal.remove()
+        keys = [plan.key(file) for file in plan.share]
+        if plan.shard is None:
+            if len(failed) < len(keys):
+                outputs.write(lambda: journal.findings(keys))
+                if outputs.output is None:
+                    show(journal.findings(keys))
+            outcome = _outcome(journal.findings(keys), failed)
+            journal.remove()
+            for shard in shards:
+                shard.unlink(missing_ok=True)
+        else:
+            outcome = _outcome(journal.findings(keys), failed)
     return outcome
 
 
-def resume_file(output: Path) -> Path:
+def resume_file(output: Path, shard: Shard | None = None) -> Path:
     """Where the findings are kept until the output is written."""
-    return output.with_name(f"{output.name}.resume")
+    part = f".{shard.number}-of-{shard.count}" if shard else ""
+    return output.with_name(f"{output.name}{part}.resume")
+
+
+def _shards(output: Path) -> list[Path]:
+    """What shards have left for this output."""
+    return sorted(output.parent.glob(f"{glob.escape(output.name)}.*-of-*.resume"))
 
 
 def _analyse(plan: Plan, journal: Journal, watcher: Watcher) -> list[Findings]:
-    waiting = {file.name: file for file in plan.files if plan.key(file) not in journal}
-    watcher.resumed([file for file in plan.files if file.name not in waiting])
-    count = min(plan.jobs or cores(), len(plan.files))
-    # By all files, not by those that wait: scores depend on it in their last bits, and must not after a resumption.
-    threads = 1 if plan.jobs else max(1, cores() // count)
+    waiting = {file.name: file for file in plan.share if plan.key(file) not in journal}
+    watcher.resumed([file for file in plan.share if file.name not in waiting])
     failed: dict[str, Findings] = {}
-    with Jobs(plan.settings, count, threads=threads) as jobs:
+    with _workers(plan) as workers:
         tasks = [Task(file.path, plan.sites.of(file.path)) for file in waiting.values()]
-        for findings in jobs.results(tasks, lambda: watcher.read(jobs.seconds_read)):
+        for findings in workers.results(tasks, lambda: watcher.read(workers.seconds_read)):
             file = waiting[findings.file]
             if findings.failure:
                 failed[file.name] = findings
@@ -121,6 +154,16 @@ def _analyse(plan: Plan, journal: Journal, watcher: Watcher) -> list[Findings]:
                 journal.add(plan.key(file), findings)
             watcher.done(file, findings)
     return [failed[name] for name in waiting if name in failed]
+
+
+def _workers(plan: Plan) -> Jobs | Cluster:
+    if plan.cluster is not None:
+        from birdwatchd.analysis.cluster import Cluster
+
+        return Cluster(plan.settings, plan.cluster)
+    count = min(plan.jobs or cores(), len(plan.files))
+    # By all files, not by those that wait: scores depend on it in their last bits, and must not after a resumption.
+    return Jobs(plan.settings, count, threads=1 if plan.jobs else max(1, cores() // count))
 
 
 def _outcome(findings: Iterable[Findings], failed: Sequence[Findings]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import sys
 from pathlib import Path
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
+    from birdwatchd.analysis.files import File
     from birdwatchd.analysis.findings import Findings
     from birdwatchd.analysis.outputs import Outputs
     from birdwatchd.analysis.sites import Site, Sites
-    from birdwatchd.analysis.study import Plan
+    from birdwatchd.analysis.study import Plan, Shard
     from birdwatchd.config.schema import Config
 
 FORMATS = ("csv", "jsonl", "raven", "audacity", "parquet")
@@ -40,6 +42,16 @@ A_PATH = click.Path(path_type=Path)
     "--jobs",
     type=click.IntRange(1, 256),
     help="Processes, each with its own model; one a core by default.",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Let the workers of this Dask scheduler do it, such as tcp://10.0.0.1:8786.",
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Do the I-th of N parts only, to be put together by the same command with --resume instead.",
 )
 @click.option("-c", "--config", type=A_PATH, help="Take the settings of this config file.")
 @click.option("--model", help="Name or path of a bundle; birdnet by default.")
@@ -105,6 +117,8 @@ def analyze(paths: tuple[Path, ...], **options: Any) -> None:
       birdwatchd analyze recordings/ -o detections.csv --resume
       birdwatchd analyze recordings/ --sites sites.csv -o all.parquet --summary days.csv --samples 20
       birdwatchd analyze dawn.wav --format raven -o dawn.txt
+      birdwatchd analyze cards/ -o all.csv --cluster tcp://10.0.0.1:8786
+      birdwatchd analyze cards/ -o all.csv --shard $SLURM_ARRAY_TASK_ID/20
       birdwatchd analyze night/ --only 'Strix*' --threshold 0.5 --jobs 2
     """
     from birdwatchd.analysis.quiet import quiet
@@ -166,7 +180,7 @@ def _plan(paths: Sequence[Path], options: Mapping[str, Any]) -> Plan:
     refuse_unfit(config, given, card)
     channel = _channel(options["channel"])
     sites = _sites(config, paths, options)
-    files = find(paths)
+    shard = _shard(options, files := find(paths))
     if options["start"] and len(files) > 1:
         raise UserError(
             f"--start is for one recording, not for {len(files)}: let their names say when they began"
@@ -178,7 +192,41 @@ def _plan(paths: Sequence[Path], options: Mapping[str, Any]) -> Plan:
         channel=channel,
         windows_minimum=options["windows_minimum"] if options["windows"] else None,
     )
-    return Plan(files, sites, settings, card, options["jobs"], resume=options["resume"])
+    return Plan(
+        files,
+        sites,
+        settings,
+        card,
+        options["jobs"],
+        resume=options["resume"],
+        cluster=options["cluster"],
+        shard=shard,
+    )
+
+
+def _shard(options: Mapping[str, Any], files: Sequence[File]) -> Shard | None:
+    from birdwatchd.analysis.study import Shard
+    from birdwatchd.errors import UserError
+
+    text: str | None = options["shard"]
+    if options["cluster"]:
+        if text or options["jobs"]:
+            raise UserError("--cluster has workers of its own: leave --jobs and --shard out")
+        if importlib.util.find_spec("distributed") is None:
+            raise UserError("--cluster needs Dask: pip install 'birdwatchd[cluster]'")
+    if text is None:
+        return None
+    number, _, count = text.partition("/")
+    if not (number.isascii() and number.isdecimal() and count.isascii() and count.isdecimal()):
+        raise UserError(f"--shard {text!r} is no part: write 3/20 for the third of twenty")
+    shard = Shard(int(number), int(count))
+    if not 1 <= shard.number <= shard.count:
+        raise UserError(f"--shard {text}: the parts count from 1 to {count}")
+    if shard.count > len(files):
+        raise UserError(f"--shard {text}: there are only {len(files)} recordings; take fewer parts")
+    if options["output"] is None:
+        raise UserError("--shard needs the --output that the parts are put together in")
+    return shard
 
 
 def _sites(config: Config, paths: Sequence[Path], options: Mapping[str, Any]) -> Sites:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+
+from birdwatchd.analysis.study import resume_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +43,7 @@ class Progress:
             transient=True,
             disable=not self._screen.is_terminal,
         )
-        self._task = self._bar.add_task("starting", total=sum(file.size for file in plan.files))
+        self._task = self._bar.add_task("starting", total=sum(file.size for file in plan.share))
         self._began = time.monotonic()
         self._files = 0
         self._seconds = 0.0
@@ -68,7 +71,7 @@ class Progress:
         self._files = len(files)
         self._bar.advance(self._task, sum(file.size for file in files))
         if files:
-            self._screen.print(f"{len(files)} of {len(self._plan.files)} files were analysed before")
+            self._screen.print(f"{len(files)} of {len(self._plan.share)} files were analysed before")
 
     def done(self, file: File, findings: Findings) -> None:
         """One more is done, well or not."""
@@ -82,12 +85,12 @@ class Progress:
     def read(self, seconds: float) -> None:
         """So much sound was read so far, all files together."""
         self._seconds = seconds
-        of = f"{self._files}/{len(self._plan.files)} files"
+        of = f"{self._files}/{len(self._plan.share)} files"
         self._bar.update(self._task, description=f"{of} · {_length(seconds)} · {self._speed()}")
 
     def interrupted(self, output: Path | None) -> None:
         """Ctrl-C: one line, that says how to go on."""
-        done = f"interrupted: {self._files} of {len(self._plan.files)} files are done"
+        done = f"interrupted: {self._files} of {len(self._plan.share)} files are done"
         if output is None:
             self._screen.print(f"{done}; with --output it could go on from here the next time")
             return
@@ -96,11 +99,18 @@ class Progress:
 
     def sum_up(self, outcome: Outcome, output: Path | None) -> None:
         """What was done, in a line, and again each file that was not."""
-        where = f", in {output}" if output else ""
+        shard = self._plan.shard
+        where = f", in {resume_file(output, shard) if shard else output}" if output else ""
         self._screen.print(
             f"{outcome.analysed} files, {_length(outcome.seconds)} of sound, {self._speed()}: "
             f"{outcome.detections} detections of {outcome.species} species{where}"
         )
+        if shard:
+            words = [word for word in _without_shard(sys.argv[1:]) if word != "--resume"]
+            self._screen.print(
+                f"part {shard.number} of {shard.count} is done; once all are, put them together with: "
+                f"birdwatchd {shlex.join([*words, '--resume'])}"
+            )
         for found in outcome.failed:
             self._screen.print(f"not analysed: {found.failure}")
 
@@ -118,6 +128,15 @@ def show_table(findings: Iterable[Findings]) -> None:
             time_of_day = row.time[:19].replace("T", " ")
             table.add_row(row.file, *span, time_of_day, row.common_name, f"{row.score:.2f}")
     Console(highlight=False, markup=False).print(table if table.row_count else "no detections")
+
+
+def _without_shard(words: Sequence[str]) -> list[str]:
+    """A command line's words, but `--shard I/N` or `--shard=I/N`."""
+    return [
+        word
+        for before, word in pairwise(["", *words])
+        if not (word == "--shard" or before == "--shard" or word.startswith("--shard="))
+    ]
 
 
 def _length(seconds: float) -> str:
