@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from birdwatchd.audio.clips import GONE, cut
+from birdwatchd.audio.windows import Skipped
 from birdwatchd.domain import Segment
+from birdwatchd.listening_hours import RESTING
 from birdwatchd.track import Track
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from birdwatchd.audio.windows import Plan
     from birdwatchd.detection.decider import Decider
     from birdwatchd.domain import Candidate, Clip, Detection, LedgerEntry, Scores, Window
+    from birdwatchd.listening_hours import ListeningHours
     from birdwatchd.track import Due, History
 
 ACCOUNT_SECONDS = 5.0
@@ -99,12 +102,19 @@ class Pipeline:
         self.heartbeat = time.monotonic()
         """Monotonic time of the loop's last turn; it turns twice a second or more often, and once for each batch."""
 
-    def add(self, source: Source, decider: Decider, before: tuple[datetime, str] | None = None) -> None:
-        """Listen to a source that has been started. Before `run`.
+    def add(
+        self,
+        source: Source,
+        decider: Decider,
+        before: tuple[datetime, str] | None = None,
+        *,
+        hours: ListeningHours | None = None,
+    ) -> None:
+        """Listen to a source that has been started, at its hours. Before `run`.
 
         `before` says up to when an earlier run accounted for it, and how that run ended.
         """
-        track = Track(source, decider, self._plan, self._history, before)
+        track = Track(source, decider, self._plan, self._history, before, hours=hours)
         self._tracks.append(track)
         self._by_name[source.name] = track
 
@@ -196,6 +206,8 @@ class Pipeline:
                 window = track.hear(due, scores, silent=self._silent(due))
             else:
                 window = track.part(due)
+                if isinstance(due, Skipped) and due.cause == RESTING:
+                    self._publish(track.decider.finish())
             if window is not None:
                 self._decide(track, *window, processing_ns=processing_ns)
 

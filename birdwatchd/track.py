@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from birdwatchd.audio.clips import Sound
 from birdwatchd.audio.ledger import Ledger
 from birdwatchd.audio.windows import Plan, Segmenter, Skipped, StretchEnd, Windower
 from birdwatchd.domain import Segment
+from birdwatchd.listening_hours import RESTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from birdwatchd.audio.source import Source
     from birdwatchd.detection.decider import Decider
     from birdwatchd.domain import LedgerEntry, Scores, Window
+    from birdwatchd.listening_hours import ListeningHours
 
 Due = Segment | StretchEnd | Skipped
 """What a source's segmenter hands out."""
@@ -57,10 +60,14 @@ class Track:
         plan: Plan,
         history: History | None = None,
         before: tuple[datetime, str] | None = None,
+        *,
+        hours: ListeningHours | None = None,
     ) -> None:
         """`before` says up to when an earlier run accounted for this source, and how that run ended."""
         self.source = source
         self.decider = decider
+        self.hours = hours
+        """When it is listened to; always when None."""
         self._segmenter = Segmenter(source.name, source.ring, plan)
         self._windower = Windower(source.name, source.clock, source.ring.sample_rate, plan)
         # What a recording holds has nothing to do with when the daemon ran.
@@ -109,7 +116,7 @@ class Track:
     def take(self, *, stopping: bool) -> Due | None:
         """What is due next. Sets `done` when nothing will ever be due again."""
         ended = stopping or self.source.finished
-        due = self._segmenter.take(ended=ended)
+        due = self._pass_over(ended=ended) or self._segmenter.take(ended=ended)
         if isinstance(due, StretchEnd) and ended and due.sample == self.source.ring.written:
             self.done = True
         if due is not None:
@@ -143,6 +150,8 @@ class Track:
         self.decider.voices.miss(due.start_sample, due.stop_sample)
         self._hear_to(due.stop_sample)
         self._ledger.skipped(due.stop_sample, due.cause)
+        if due.cause == RESTING:
+            return None
         logger.warning(
             "too slow, sound was skipped",
             source=self.source.name,
@@ -161,6 +170,21 @@ class Track:
         if deaf_seconds > DEAF_SECONDS and self.source.fault and not (stopping or self.source.finished):
             self._ledger.deaf(deaf_seconds)
         return self._ledger.take()
+
+    def _pass_over(self, *, ended: bool) -> Skipped | None:
+        """Outside of listening hours, all that was captured until they begin; a hop or more, so that it is not done all the time."""
+        written, start = self.source.ring.written, self._segmenter.start
+        hours, at = self.hours, self.source.clock.at
+        if hours is None or written < start + (1 if ended else self._hop_samples):
+            return None
+        if not hours.rests(at(start), following=self.decider.is_following):
+            return None
+        opens = hours.opens_by(at(written))
+        if opens is None:
+            return self._segmenter.pass_over(written, RESTING)
+        first = start + bisect_left(range(start, written), opens, key=at)
+        # On a clock that was set meanwhile they may have begun already: then the next look is another one.
+        return self._segmenter.pass_over(max(first, start + 1), RESTING)
 
     def _let_go(self) -> None:
         """Tell a source that waits for its reader what it may overwrite: neither what is analysed next, nor clips to be."""

@@ -108,6 +108,20 @@ class Segmenter:
         self._covered = max(self._covered, stop)
         return Segment(self._source, start, stop, samples, level)
 
+    def pass_over(self, sample: int, cause: str) -> Skipped:
+        """Leave out all sound below `sample` that is in no segment yet; a stretch begins there.
+
+        `sample` has been captured, and lies at `start` or behind it.
+        """
+        skipped = Skipped(self._covered, max(self._covered, sample), cause)
+        self._origin, self._number, self._covered = sample, 0, skipped.stop_sample
+        return skipped
+
+    @property
+    def start(self) -> int:
+        """Where the next segment begins."""
+        return self._start()
+
     @property
     def needed(self) -> int:
         """The oldest sample that is still going to be read."""

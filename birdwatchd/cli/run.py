@@ -29,10 +29,11 @@ def run(path: Path | None) -> None:
     """
     from birdwatchd.config.load import find_config, load
     from birdwatchd.dispatch.plugins import schemas
-    from birdwatchd.service.logs import set_up
+    from birdwatchd.service.logs import hear_others, set_up
 
     loaded = load(path or find_config(), actions=schemas())
     set_up(loaded.config.log)
+    hear_others()
     from birdwatchd.cli.live import Screen
     from birdwatchd.daemon import run as run_daemon
 

@@ -14,8 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from birdwatchd.config.clip_name import DEFAULT as CLIP_NAME
 from birdwatchd.config.clip_name import ClipName
+from birdwatchd.config.span import parse_span
 
 CLIP_NAME_WORDS = f"a template such as {CLIP_NAME}"
+SPAN_WORDS = "a span such as 06:00..09:30 or sunset-30m..sunrise+1h"
 SAID = "said"
 """The type of an error that says what the setting must be, in words of its own, and perhaps a hint."""
 
@@ -95,6 +97,14 @@ def _clip_name(template: str) -> str:
     return template
 
 
+def _span(text: str) -> str:
+    try:
+        parse_span(text)
+    except ValueError as error:
+        raise refusal(SPAN_WORDS, str(error)) from None
+    return text
+
+
 def _option(option: str) -> str:
     if option.startswith("-") and " " in option:
         raise refusal("one word", "write an option and its value as two items of the list")
@@ -134,4 +144,6 @@ BundleName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_bun
 Option = Annotated[str, StringConstraints(min_length=1), AfterValidator(_option)]
 ClipTemplate = Annotated[str, AfterValidator(_clip_name), Takes(CLIP_NAME_WORDS)]
 """What names the files of a detection; see clip_name.py."""
+TimeSpan = Annotated[str, AfterValidator(_span), Takes(SPAN_WORDS)]
+"""`06:00..09:30`, `sunset-30m..sunrise+1h`; may run over midnight."""
 OffOr = Annotated[T, BeforeValidator(_off)]

@@ -63,16 +63,20 @@ def triggers(
 
     for index, action in actions:
         when: KeyPath = ("actions", index, "when")
-        for number, span in enumerate(action.when.times):
-            if parse_span(span).needs_sun and not has_location:
-                yield Objection(
-                    (*when, "times", number), "needs to know where the station stands; give a location"
-                )
+        for key in ("times", "quiet"):
+            spans: Sequence[str] = getattr(action.when, key)
+            yield from _sunless((*when, key), spans, has_location=has_location)
         for number, source in enumerate(action.when.sources):
             if sources is not None and source not in sources:
                 close = near(source, sources)
                 hint = f"; did you mean {close}?" if close else f"; there are {', '.join(sorted(sources))}"
                 yield Objection((*when, "sources", number), f"there is no such source{hint}")
+
+
+def _sunless(path: KeyPath, spans: Sequence[str], *, has_location: bool) -> Iterator[Objection]:
+    for number, span in enumerate(spans):
+        if parse_span(span).needs_sun and not has_location:
+            yield Objection((*path, number), "needs to know where the station stands; give a location")
 
 
 def against_model(

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from birdwatchd.config.kinds import Name, Numeric, Score, SomeText, Takes, refusal
-from birdwatchd.config.span import parse_span
+from birdwatchd.config.kinds import Name, Numeric, Score, SomeText, TimeSpan
 from birdwatchd.config.strict import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SPAN_WORDS = "a span such as 06:00..09:30 or sunset-30m..sunrise+1h"
-
-
-def _span(text: str) -> str:
-    try:
-        parse_span(text)
-    except ValueError as error:
-        raise refusal(SPAN_WORDS, str(error)) from None
-    return text
-
-
-TimeSpan = Annotated[str, AfterValidator(_span), Takes(SPAN_WORDS)]
-"""`06:00..09:30`, `sunset-30m..sunrise+1h`; may run over midnight."""
 
 
 class When(Strict):
@@ -41,6 +26,8 @@ class When(Strict):
     """Heard by one of these. Any source when empty."""
     times: tuple[TimeSpan, ...] = ()
     """Begun in one of these spans, in the station's zone: clock times, or dawn, sunrise, noon, sunset and dusk with an offset. Sun times need a `location`."""
+    quiet: tuple[TimeSpan, ...] = ()
+    """Begun in none of these spans, written like `times`: quiet hours."""
     first: Literal["of_day", "of_season", "ever"] | None = None
     """Only the first of its species: today, since the season began (March, June, September, December), or at all."""
     at_most_per_hour: Annotated[int, Field(ge=1), Numeric] | None = None

@@ -108,6 +108,11 @@ class Decider:
                 candidates.append(self._candidate(window, offer, gate, reason))
         return Decision(self._detector.advance(window, firings, processing_ns), candidates)
 
+    @property
+    def is_following(self) -> bool:
+        """Does a detection go on?"""
+        return bool(self._detector.open_labels)
+
     def finish(self) -> list[Detection]:
         """End the detections that go on: no window will follow."""
         return self._detector.finish()

@@ -133,7 +133,9 @@ class VoiceSpans:
     def miss(self, start: int, stop: int) -> None:
         """Nobody listened there, so anybody may have spoken."""
         if self._human and stop > start:
-            self.unheard = (*self.unheard, (start, stop))
+            *before, last = self.unheard or ((start, start),)
+            joins = last[1] == start
+            self.unheard = (*before, (last[0], stop)) if joins else (*before, last, (start, stop))
 
     def overlap(self, start: int, stop: int) -> bool:
         """Did anyone speak between these samples?"""

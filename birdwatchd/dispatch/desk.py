@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from birdwatchd.dispatch.router import Router
-from birdwatchd.dispatch.sun import Sky
 from birdwatchd.dispatch.worker import Worker
 from birdwatchd.errors import StoreError
 from birdwatchd.store.outbox import Outbox
 from birdwatchd.store.posting import Posting
+from birdwatchd.sun import Sky
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

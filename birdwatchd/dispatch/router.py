@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from birdwatchd.actions import Action
-    from birdwatchd.dispatch.sun import Sky
     from birdwatchd.domain import Delivery, Detection, Tally
+    from birdwatchd.sun import Sky
 
 logger = structlog.get_logger()
 

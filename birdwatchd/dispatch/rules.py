@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from birdwatchd.config.span import parse_span
 from birdwatchd.config.species import matches
+from birdwatchd.hours import Hours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, tzinfo
+    from datetime import datetime, tzinfo
 
-    from birdwatchd.config.span import Edge, Span
     from birdwatchd.config.trigger import ActionConfig
-    from birdwatchd.dispatch.sun import Sky
     from birdwatchd.domain import Detection, Label, Tally
-
-_DAY = timedelta(days=1)
+    from birdwatchd.sun import Sky
 
 
 class Rules:
@@ -28,7 +23,8 @@ class Rules:
         """`sky` is None where nobody knows where the station stands; sun times never come then."""
         self._config = config
         self._zone = zone
-        self._sky = sky
+        self._times = Hours(config.when.times, zone, sky)
+        self._quiet = Hours(config.when.quiet, zone, sky)
         self._named: dict[tuple[str, str], str] = {}
 
     def refusal(self, detection: Detection, tally: Tally) -> str:
@@ -72,36 +68,13 @@ class Rules:
                 return f"when.first: {label.common_name} was heard before"
         return ""
 
-    @cached_property
-    def _spans(self) -> tuple[Span, ...]:
-        return tuple(parse_span(text) for text in self._config.when.times)
-
     def _time_of_day(self, moment: datetime) -> str:
-        if not self._spans or any(self._is_in(span, moment) for span in self._spans):
-            return ""
-        spans = " or ".join(self._config.when.times)
-        return f"when.times: {moment.astimezone(self._zone):%H:%M} is not in {spans}"
-
-    def _is_in(self, span: Span, moment: datetime) -> bool:
-        if span.needs_sun and self._sky is None:
-            return False
-        today = moment.astimezone(self._zone).date()
-        # One that runs over midnight may have begun yesterday; with an offset, a day's sunset may lie in another day.
-        return any(self._covers(span, today + _DAY * shift, moment) for shift in (-2, -1, 0, 1))
-
-    def _covers(self, span: Span, day: date, moment: datetime) -> bool:
-        begin = self._edge(span.start, day)
-        end = self._edge(span.end, day + _DAY if span.is_overnight else day, last=True)
-        return begin <= moment < end
-
-    def _edge(self, edge: Edge, day: date, *, last: bool = False) -> datetime:
-        if edge.event is not None and self._sky is not None:
-            return self._sky.at(edge.event, day) + edge.offset
-        days, clock = divmod(edge.offset, _DAY)
-        wall = datetime.combine(day + _DAY * days, time()) + clock
-        first = wall.replace(tzinfo=self._zone).astimezone(UTC)
-        # On the day that clocks are set back a time is there twice: a span goes on to the second one.
-        return max(first, wall.replace(tzinfo=self._zone, fold=1).astimezone(UTC)) if last else first
+        when = self._config.when
+        if when.times and not self._times.hold(moment):
+            return f"when.times: {moment.astimezone(self._zone):%H:%M} is not in {self._times.words}"
+        if when.quiet and self._quiet.hold(moment):
+            return f"when.quiet: {moment.astimezone(self._zone):%H:%M} is in {self._quiet.words}"
+        return ""
 
 
 def _any_matches(patterns: Sequence[str], label: Label) -> bool:

@@ -14,10 +14,10 @@ from birdwatchd.actions import GiveUp
 from birdwatchd.dispatch.context import Surroundings, Task, open_context
 from birdwatchd.dispatch.hands import Hands
 from birdwatchd.dispatch.rules import Rules
-from birdwatchd.dispatch.sun import Sky
 from birdwatchd.dispatch.verdict import words
 from birdwatchd.domain import Clip, Delivery, Detection, Label, Tally
 from birdwatchd.store.deliveries import Entry
+from birdwatchd.sun import Sky
 
 if TYPE_CHECKING:
     from birdwatchd.actions import Action

@@ -1,17 +1,28 @@
-"""How the daemon speaks: one line per event, lower case, a name and fields; JSON where no person is watching."""
+"""How the daemon speaks: one line per event, lower case, a name and fields; JSON where no person is watching.
+
+The journal is told each line's priority, so that `journalctl -p warning` finds what matters.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from birdwatchd.service.repeats import Repeats
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
     from birdwatchd.config.schema import Log
+
+
+PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""Of syslog, as systemd reads them from the beginning of a line (sd-daemon(3))."""
 
 
 class _Stderr:
@@ -45,12 +56,67 @@ def set_up(log: Log) -> None:
     ]
     if not text:
         processors += [structlog.processors.format_exc_info, _event_first]
+    ending: list[Processor] = [_with_priority] if _goes_to_journal() else []
     structlog.configure(
-        processors=[*processors, renderer],
+        processors=[Repeats(), *processors, renderer, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
         logger_factory=_factory,
         cache_logger_on_first_use=True,
     )
+
+
+def tell_repeats(*, everything: bool = False) -> None:
+    """Write how often lines came again that were held back; to be called now and then, and with `everything` at the end."""
+    for processor in structlog.get_config()["processors"]:
+        if isinstance(processor, Repeats):
+            processor.tell(everything=everything)
+
+
+class _Others(logging.Handler):
+    """What libraries say to Python's own logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = logging.getLevelName(record.levelno).lower()
+        exc_info = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger().log(
+            logging.getLevelNamesMapping().get(level.upper(), logging.WARNING),
+            record.getMessage(),
+            by=record.name,
+            **exc_info,
+        )
+
+
+def hear_others() -> None:
+    """Nothing goes by the log: neither what libraries warn of, nor a thread that dies."""
+    root = logging.getLogger()
+    if not any(isinstance(one, _Others) for one in root.handlers):
+        root.addHandler(_Others(logging.WARNING))
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _thread_died
+
+
+def _thread_died(args: threading.ExceptHookArgs) -> None:
+    if issubclass(args.exc_type, SystemExit):
+        return
+    name = args.thread.name if args.thread is not None else ""
+    error = args.exc_value or args.exc_type()
+    structlog.get_logger().error(
+        "a thread died", thread=name, exc_info=(args.exc_type, error, args.exc_traceback)
+    )
+
+
+def _goes_to_journal() -> bool:
+    """In JOURNAL_STREAM systemd says which device and inode its journal's stream has."""
+    try:
+        stderr = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
+
+
+def _with_priority(_logger: Any, method: str, rendered: Any) -> str:
+    priority = f"<{PRIORITIES.get(method, 6)}>"
+    return "\n".join(f"{priority}{line}" for line in str(rendered).split("\n"))
 
 
 def _event_first(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time as clock
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -11,19 +13,54 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
+STEP_SECONDS = 1.0
+"""A system clock that moves by more than this against monotonic time was set."""
+_DAY = timedelta(days=1)
+
 logger = structlog.get_logger()
 
 
-class Schedule:
-    """Runs jobs while it is entered. A job that raises is named in the log, and runs again next time."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing that is done now and then, and how it went the last time."""
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
+    name: str
+    how_often: str
+    """In words."""
+    next: datetime | None = None
+    """Aware UTC; None when it will not be done any more."""
+    last: datetime | None = None
+    """When it was begun the last time in this run."""
+    seconds: float = 0.0
+    """How long that took."""
+    outcome: str = ""
+    """`done`, or what went wrong; empty before the first time."""
+
+
+class Schedule:
+    """Runs jobs while it is entered. A job that raises is named in the log, and runs again next time.
+
+    Times of the day are those of a zone: every day has each of them once, also the days on which clocks change.
+    """
+
+    def __init__(
+        self,
+        zone: tzinfo = UTC,
+        *,
+        monotonic: Callable[[], float] = clock.monotonic,
+        wall: Callable[[], float] = clock.time,
+    ) -> None:
         """`zone` is what a time of the day means."""
         from apscheduler.executors.pool import ThreadPoolExecutor
         from apscheduler.schedulers.background import BackgroundScheduler
 
+        self._zone = zone
+        self._monotonic = monotonic
+        self._wall = wall
+        self._offset = wall() - monotonic()
+        self._jobs: dict[str, Job] = {}
         self._scheduler: Any = BackgroundScheduler(
-            timezone=zone,
+            timezone=UTC,
             executors={"default": ThreadPoolExecutor(1)},
             # A machine that slept does once what it missed.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -32,11 +69,37 @@ class Schedule:
     def every(self, seconds: float, name: str, job: Callable[[], object], *, at_once: bool = False) -> None:
         """Run `job` every so many seconds, the first time now or then."""
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
-        self._scheduler.add_job(_guarded(name, job), "interval", seconds=seconds, name=name, **first)
+        self._add(Job(name, f"every {_length(seconds)}"), job, "interval", seconds=seconds, **first)
 
     def daily(self, hour: int, minute: int, name: str, job: Callable[[], object]) -> None:
-        """Run `job` every day at that time."""
-        self._scheduler.add_job(_guarded(name, job), "cron", hour=hour, minute=minute, name=name)
+        """Run `job` every day at that time. Where clocks skip it, as much later as they skip."""
+        self._add(
+            Job(name, f"daily at {hour:02}:{minute:02}"), job, once_a_day(time(hour, minute), self._zone)
+        )
+
+    def jobs(self) -> list[Job]:
+        """What there is to do, in the order of its next time. From any thread."""
+        found = [
+            replace(self._jobs[job.name], next=getattr(job, "next_run_time", None))
+            for job in self._scheduler.get_jobs()
+        ]
+        return sorted(found, key=lambda job: (job.next is None, job.next, job.name))
+
+    def turn(self) -> None:
+        """See whether the system clock was set, and if so, keep the pace of what is done every so many seconds.
+
+        To be called often; costs next to nothing.
+        """
+        step = self._wall() - self._monotonic() - self._offset
+        if abs(step) <= STEP_SECONDS:
+            return
+        self._offset += step
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        for job in self._scheduler.get_jobs():
+            if not hasattr(job.trigger, "interval"):
+                job.modify(next_run_time=job.trigger.get_next_fire_time(None, now))
+            elif job.next_run_time is not None:
+                job.modify(next_run_time=job.next_run_time + timedelta(seconds=step))
 
     def __enter__(self) -> Self:
         self._scheduler.start()
@@ -46,13 +109,43 @@ class Schedule:
         # Whoever is at work may finish, but nobody waits for it: it only ever deletes or tells.
         self._scheduler.shutdown(wait=False)
 
+    def _add(self, what: Job, job: Callable[[], object], *trigger: Any, **settings: Any) -> None:
+        self._jobs[what.name] = what
+        self._scheduler.add_job(
+            lambda: self._do(what.name, job), *trigger, id=what.name, name=what.name, **settings
+        )
 
-def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
+    def _do(self, name: str, job: Callable[[], object]) -> None:
+        began, since = datetime.now(UTC), self._monotonic()
+        outcome = "done"
         try:
             job()
-        except Exception:
+        except Exception as error:
             # The one place of this thread.
             logger.exception("scheduled work failed", job=name)
+            outcome = f"{type(error).__name__}: {error}"
+        seconds = self._monotonic() - since
+        self._jobs[name] = replace(self._jobs[name], last=began, seconds=seconds, outcome=outcome)
 
-    return run
+
+def once_a_day(at: time, zone: tzinfo) -> Any:
+    """A trigger of APScheduler. Its own by the clock leaves out a day whose clocks skip the time, and runs twice where they repeat it."""
+    from apscheduler.triggers.base import BaseTrigger
+
+    class OnceADay(BaseTrigger):  # type: ignore[misc] # it has no types
+        def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+            after = now if previous is None else max(previous, now)
+            day = after.astimezone(zone).date() - _DAY
+            while (moment := datetime.combine(day, at, zone).astimezone(UTC)) < after or moment == previous:
+                day += _DAY
+            return moment
+
+    return OnceADay()
+
+
+def _length(seconds: float) -> str:
+    for unit, size in (("hour", 3600), ("minute", 60)):
+        if seconds >= size and seconds % size == 0:
+            count = int(seconds // size)
+            return unit if count == 1 else f"{count} {unit}s"
+    return f"{seconds:g} seconds"

@@ -21,6 +21,8 @@ from birdwatchd.detection.decider import Decider, Rules
 from birdwatchd.detection.detector import Naming
 from birdwatchd.detection.species_range import Nowhere
 from birdwatchd.domain import Candidate, Clip, Detection, Label, LedgerEntry
+from birdwatchd.hours import Hours
+from birdwatchd.listening_hours import RESTING, ListeningHours
 from birdwatchd.pipeline import Listeners, Pipeline
 from birdwatchd.track import History
 from tests.doubles import sample_detection
@@ -94,7 +96,11 @@ class Tape:
 
 
 def pipeline_for(
-    *tapes: Tape, batch_limit: int = 8, history: History | None = None
+    *tapes: Tape,
+    batch_limit: int = 8,
+    history: History | None = None,
+    spans: Sequence[str] = (),
+    linger_seconds: float = 0.0,
 ) -> tuple[Pipeline, Notebook, Loudness]:
     notebook, classifier = Notebook(), Loudness()
     pipeline = Pipeline(
@@ -107,7 +113,8 @@ def pipeline_for(
     )
     rules = Rules(Deciding(), LABELS)
     for tape in tapes:
-        pipeline.add(tape, Decider(rules, Nowhere(), Naming("run", tape.name, tape.site, "m")))
+        hours = ListeningHours(tape.name, Hours(spans, UTC, None), linger_seconds) if spans else None
+        pipeline.add(tape, Decider(rules, Nowhere(), Naming("run", tape.name, tape.site, "m")), hours)
     return pipeline, notebook, classifier
 
 
@@ -145,6 +152,87 @@ def test_every_second_is_accounted_for() -> None:
     skipped = {cause: value for (kind, cause), value in seconds.items() if kind == "skipped"}
     assert set(skipped) == {"silence", "remainder"}
     assert analysed + sum(skipped.values()) == pytest.approx(30)
+
+
+def test_outside_of_listening_hours_sound_is_skipped_and_accounted_for() -> None:
+    tape = Tape()
+    tape.play(45, 0.9)  # from 04:30:00
+    tape.ring.mark_gap(5.0, "lost")
+    tape.play(130, 0.9)
+    tape.finished = True
+    pipeline, notebook, classifier = pipeline_for(tape, spans=["04:31..04:32"])
+    pipeline.run()
+    seconds = {key[1:]: value for key, value in notebook.seconds.items()}
+    assert seconds[("expected", "")] == pytest.approx(180)
+    assert seconds[("captured", "")] == pytest.approx(175)
+    # From the sample at which they begin to the end of the segment in which they end.
+    assert seconds[("analysed", "")] == pytest.approx(61.5)
+    assert seconds[("skipped", RESTING)] == pytest.approx(175 - 61.5)
+    assert sum(classifier.batches) == 40
+    first, last = notebook.detections[0], notebook.detections[-1]
+    assert (first.state, first.start) == ("started", START + timedelta(seconds=60))
+    assert (last.state, last.end) == ("ended", START + timedelta(seconds=121.5))
+    assert all(one.start <= START + timedelta(seconds=120) for one in notebook.detections)
+
+
+def test_what_goes_on_when_they_end_is_followed_for_the_end_of_its_clip() -> None:
+    tape = Tape()
+    tape.play(118, 0.05)
+    tape.play(3, 0.9)  # up to 04:32:01
+    tape.play(60, 0.05)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape, spans=["04:30..04:32"], linger_seconds=6.0)
+    pipeline.run()
+    started, ended = notebook.detections
+    assert (started.state, ended.state) == ("started", "ended")
+    clip = pipeline.clip(ended, 3.0, 4.0)
+    assert isinstance(clip, Clip)
+    assert (clip.stop_sample - ended.end_sample) / RATE == pytest.approx(4.0)
+    assert notebook.seconds["garden", "analysed", ""] == pytest.approx(127.5)
+
+
+def test_at_the_end_of_the_hours_a_detection_ends_though_the_source_goes_on() -> None:
+    tape = Tape()
+    pipeline, notebook, _ = pipeline_for(tape, spans=["04:30..04:31"])
+    listening = threading.Thread(target=pipeline.run)
+    listening.start()
+    try:
+        tape.play(64, 0.9)
+        pipeline.wake()
+        wait_for(lambda: [one.state for one in notebook.detections].count("ended") == 3)
+        assert [one.state for one in notebook.detections].count("started") == 3
+    finally:
+        pipeline.stop()
+        listening.join()
+
+
+def test_a_source_that_rests_at_its_end_is_done() -> None:
+    tape = Tape()
+    tape.play(2.5, 0.9)
+    tape.finished = True
+    pipeline, notebook, classifier = pipeline_for(tape, spans=["22:00..23:00"])
+    pipeline.run()
+    assert not notebook.detections
+    assert not sum(classifier.batches)
+    assert notebook.seconds["garden", "skipped", RESTING] == pytest.approx(2.5)
+
+
+def test_while_it_rests_live_sound_is_passed_over_as_it_comes() -> None:
+    tape = Tape()
+    pipeline, notebook, _ = pipeline_for(tape, spans=["04:31..23:00"])
+    listening = threading.Thread(target=pipeline.run)
+    listening.start()
+    try:
+        for second in range(1, 66):
+            tape.play(1, 0.9)
+            pipeline.wake()
+            if second % 10 == 0:
+                wait_for(lambda: (pipeline.analysed_to("garden") or 0) > (second - 4) * RATE)  # noqa: B023 - called at once
+    finally:
+        pipeline.stop()
+        listening.join()
+    assert notebook.detections[0].start == START + timedelta(seconds=60)
+    assert notebook.seconds["garden", "skipped", RESTING] == pytest.approx(60)
 
 
 def test_each_segment_is_computed_once() -> None:

@@ -160,6 +160,10 @@ def test_there_need_be_none(read: Callable[[str], tuple[ActionConfig, ...]], tex
             "2: actions[0].when.times[0]: needs to know where the station stands; give a location",
         ),
         (
+            "actions: [{name: a, kind: bell, when: {quiet: ['22:00..06:00', dusk..06:00]}}]",
+            "2: actions[0].when.quiet[1]: needs to know where the station stands; give a location",
+        ),
+        (
             "actions: [{name: a, kind: bell, when: {sources: [gardn]}}]",
             "2: actions[0].when.sources[0]: there is no such source; did you mean garden?",
         ),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from birdwatchd.config.schema import Location
 from birdwatchd.config.trigger import ActionConfig
 from birdwatchd.dispatch.rules import Rules
-from birdwatchd.dispatch.sun import Sky
 from birdwatchd.domain import Label
+from birdwatchd.sun import Sky
 from tests.doubles import sample_detection, sample_tally
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -58,6 +58,9 @@ def berlin(text: str) -> datetime:
         ({"times": ["06:00..07:00"]}, {}, ""),
         ({"times": ["07:00..08:00"]}, {}, "when.times: 06:42 is not in 07:00..08:00"),
         ({"times": ["07:00..08:00", "06:40..06:43"]}, {}, ""),
+        ({"quiet": ["22:00..06:30"]}, {}, ""),
+        ({"quiet": ["22:00..07:00"]}, {}, "when.quiet: 06:42 is in 22:00..07:00"),
+        ({"times": ["06:00..08:00"], "quiet": ["06:40..06:45"]}, {}, "when.quiet: 06:42 is in 06:40..06:45"),
     ],
 )
 def test_each_condition(when: dict[str, Any], detection: dict[str, Any], sentence: str) -> None:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
 
-from birdwatchd.service.schedule import Schedule
+import pytest
+
+from birdwatchd.service.schedule import Schedule, once_a_day
+from tests.integration.waiting import wait_until
 
 
 def test_work_is_done_at_once_and_again_even_when_it_failed() -> None:
@@ -29,3 +35,76 @@ def test_nothing_begins_once_it_is_left() -> None:
     with schedule:
         pass
     assert not begun.is_set()
+
+
+def fires(at: time, zone: str, first: str, count: int) -> list[datetime]:
+    trigger = once_a_day(at, ZoneInfo(zone))
+    found: list[datetime] = []
+    now = datetime.fromisoformat(first).replace(tzinfo=UTC)
+    for _ in range(count):
+        found.append(trigger.get_next_fire_time(found[-1] if found else None, now))
+        now = found[-1] + timedelta(milliseconds=1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "first"),
+    [
+        ("Europe/Berlin", time(2, 30), "2026-03-27"),  # 02:30 is skipped on the 29th
+        ("Europe/Berlin", time(2, 30), "2026-10-23"),  # and there twice on the 25th
+        ("Asia/Beirut", time(0, 1), "2026-03-27"),  # clocks go from 00:00 to 01:00
+        ("America/Havana", time(0, 1), "2026-10-30"),  # and from 01:00 to 00:00
+        ("Australia/Lord_Howe", time(2, 15), "2026-10-02"),  # by half an hour
+        ("Pacific/Apia", time(23, 59), "2011-12-28"),  # where a whole day was left out
+    ],
+)
+def test_every_day_has_its_time_once(zone: str, at: time, first: str) -> None:
+    found = fires(at, zone, first, 6)
+    days = [one.astimezone(ZoneInfo(zone)).date() for one in found]
+    assert len(set(days)) == 6
+    for before, after in pairwise(found):
+        assert timedelta(hours=22) <= after - before <= timedelta(hours=26)
+    late = [one.astimezone(ZoneInfo(zone)) for one in found if one.astimezone(ZoneInfo(zone)).time() != at]
+    assert len(late) <= 1
+
+
+def test_it_says_what_is_next_and_how_it_went() -> None:
+    def fail() -> None:
+        raise ValueError("no disk")
+
+    schedule = Schedule(ZoneInfo("Europe/Berlin"))
+    schedule.every(3600, "retention", lambda: None, at_once=True)
+    schedule.every(90, "health", fail, at_once=True)
+    schedule.daily(0, 1, "daily summary", lambda: None)
+    with schedule:
+        wait_until(lambda: all(job.outcome for job in schedule.jobs()[:2]), "both were done")
+        jobs = {job.name: job for job in schedule.jobs()}
+    assert (jobs["retention"].outcome, jobs["retention"].how_often) == ("done", "every hour")
+    assert (jobs["health"].outcome, jobs["health"].how_often) == ("ValueError: no disk", "every 90 seconds")
+    daily = jobs["daily summary"]
+    assert (daily.last, daily.outcome, daily.how_often) == (None, "", "daily at 00:01")
+    assert daily.next is not None
+    assert daily.next.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") == "00:01"
+
+
+@pytest.mark.parametrize("step", [-7200.0, 56 * 365 * 86400.0])
+def test_a_clock_that_is_set_does_not_change_the_pace(step: float) -> None:
+    """Two hours back, or from 1970 to now: without a word, a job of every minute would wait for two hours."""
+    shift = 0.0
+    now = datetime.now(UTC).timestamp()
+    schedule = Schedule(monotonic=lambda: 5.0, wall=lambda: now + shift)
+    schedule.every(60, "health", lambda: None)
+    schedule.daily(0, 1, "daily summary", lambda: None)
+    with schedule:
+        before = {job.name: job.next for job in schedule.jobs()}
+        schedule.turn()
+        assert {job.name: job.next for job in schedule.jobs()} == before
+        shift = step
+        schedule._scheduler.pause()  # it would do at once what is due by the clock that was set
+        schedule.turn()
+        after = {job.name: job.next for job in schedule.jobs()}
+    assert before["health"] is not None
+    assert after["health"] == before["health"] + timedelta(seconds=step)
+    daily, told = after["daily summary"], datetime.fromtimestamp(now + step, UTC)
+    assert daily is not None
+    assert told <= daily <= told + timedelta(days=1)

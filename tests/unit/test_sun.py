@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import astral
 import astral.sun
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from birdwatchd.config.schema import Location
-from birdwatchd.dispatch.sun import HORIZON, Sky
+from birdwatchd.sun import HORIZON, Sky
 
 TROMSO = Location(latitude=69.65, longitude=18.96)
 
@@ -40,6 +40,7 @@ def test_what_almanacs_say(place: tuple[float, float, str], day: date, sunrise: 
 
 
 @settings(deadline=None, max_examples=60)
+@example(latitude=69.25, longitude=0.0, day=date(2020, 1, 13), zone="UTC")  # the last day without a sunrise
 @given(
     latitude=st.floats(-89, 89),
     longitude=st.floats(-180, 180),

@@ -45,7 +45,11 @@ class Sky:
         found = self._found(event, noon, forward=forward)
         if found is not None:
             return found
-        if elevation(self._observer, noon, with_refraction=False) <= HORIZON[event]:
+        highest, lowest = (
+            elevation(self._observer, when, with_refraction=False) for when in (noon, noon + _HALF_DAY)
+        )
+        # On the first and last such day one of the two is at the horizon itself, to within the formula's error.
+        if (highest + lowest) / 2 <= HORIZON[event]:
             return noon
         return noon + _HALF_DAY if forward else noon - _HALF_DAY
 
