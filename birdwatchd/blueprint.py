@@ -14,10 +14,13 @@ from birdwatchd.config.zone import station_zone
 from birdwatchd.detection.decider import Rules
 from birdwatchd.detection.detector import Naming
 from birdwatchd.detection.species_range import Nowhere, SpeciesRange
+from birdwatchd.hours import Hours
+from birdwatchd.listening_hours import ListeningHours
 from birdwatchd.model import catalog
 from birdwatchd.model.bundle import read_card
 from birdwatchd.model.classifier import Classifier
 from birdwatchd.model.range_model import load_range_model
+from birdwatchd.sun import Sky
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,6 +152,17 @@ class Blueprint:
         from birdwatchd.audio.recording import Recording
 
         return Recording(source, ring_seconds=self.ring_seconds, wake=wake, zone=self._named_zone)
+
+    def listening_hours(self, source: schema.Source) -> ListeningHours | None:
+        """When a source is listened to; None is always."""
+        spans = self.config.listening if source.listening is None else source.listening
+        if not spans:
+            return None
+        place = self.config.location
+        hours = Hours(spans, self.zone, Sky(place, self.zone) if place else None)
+        # So long that a clip of what goes on when they end is as whole as any other.
+        after = max((getattr(one, "after_seconds", 0.0) for one in self.config.actions), default=0.0)
+        return ListeningHours(source.name, hours, after + self.config.window_seconds)
 
     def naming(self, source: Source, run_id: str) -> Naming:
         """What every detection of a source carries."""

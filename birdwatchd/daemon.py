@@ -131,7 +131,9 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             capture.take(source.name).callback(source.stop)
             sources.append(source)
             decider = Decider(rules, occurrence, blueprint.naming(source, run_id))
-            listening.pipeline.add(source, decider, accounted.get(source.name))
+            listening.pipeline.add(
+                source, decider, accounted.get(source.name), hours=blueprint.listening_hours(described)
+            )
         listening.start()
         schedule.every(
             HEALTH_SECONDS,

@@ -93,6 +93,8 @@ def _summary(loaded: Loaded, card: Card | None) -> Iterator[tuple[str, str]]:
     yield "station", config.node
     for index, source in enumerate(config.sources):
         yield ("sources" if index == 0 else ""), _source(loaded, index, source)
+    if config.listening:
+        yield "listening", " and ".join(config.listening)
     if card is None:
         yield "model", f"{config.model.bundle}, not there yet"
     else:
@@ -124,7 +126,8 @@ def _source(loaded: Loaded, index: int, source: Source) -> str:
         # As it stands in the file, so that `${NAME}` stays one, and without a password that stands there itself.
         _, part = loaded.document.find(("sources", index, "url"))
         what = f"stream {re.sub('//[^/@]*@', '//…@', part.written if part is not None else '')}"
-    return f"{source.name}: {what}{f' at {source.site}' if source.site else ''}"
+    own = f", listening {' and '.join(source.listening)}" if source.listening else ""
+    return f"{source.name}: {what}{f' at {source.site}' if source.site else ''}{own}"
 
 
 def _action(action: ActionConfig) -> str:

@@ -25,6 +25,7 @@ _FRESH = timedelta(seconds=60)
 _LONGEST = timedelta(hours=1)
 """No detection is longer."""
 _HOUR = timedelta(hours=1)
+_REST_SECONDS = 10.0
 _SLACK_SECONDS = 0.5
 _USUAL_TRACE_DAYS = 7.0
 _NOT_YET = "Nothing is written down yet of that moment; it comes half a minute late, so ask again soon."
@@ -208,10 +209,29 @@ def _nothing(database: Database, question: _Question, near: list[Candidate], now
         return f"{' and '.join(question.species)} was among the five best of no window; these were: {names}."
     if question.end > now - _FRESH:
         return _NOT_YET
+    rested = _rested(database, question)
+    if rested == 1.0:
+        return "It was not listened to: that was outside of the listening hours (`listening` in the config)."
     days = question.station.trace_days
     kept_since = oldest(database)
     is_old = question.end < now - timedelta(days=_USUAL_TRACE_DAYS if days is None else days)
     if is_old and (kept_since is None or question.end < kept_since):
         kept = "" if days is None else f" of {days:g} days"
         return f"No candidate is kept from then; store.trace_days{kept} in the config says how long they are."
-    return "There was no candidate: nothing there resembled any species (a score of 0.1 or more)."
+    perhaps = ", or it was outside of the listening hours" if rested else ""
+    return f"There was no candidate: nothing there resembled any species (a score of 0.1 or more){perhaps}."
+
+
+def _rested(database: Database, question: _Question) -> float:
+    """The share of what was captured in the hours around that lay outside of the listening hours, 0 to 1."""
+    from birdwatchd.listening_hours import RESTING
+    from birdwatchd.store.ledger import between
+
+    first_hour = question.start.replace(minute=0, second=0, microsecond=0)
+    captured = rested = 0.0
+    for entry in between(database, first_hour, question.end):
+        if not question.sources or entry.source in question.sources:
+            captured += entry.seconds if entry.kind == "captured" else 0.0
+            rested += entry.seconds if (entry.kind, entry.cause) == ("skipped", RESTING) else 0.0
+    # A few seconds are captured and not skipped yet.
+    return 1.0 if rested and captured - rested < _REST_SECONDS else rested / captured if captured else 0.0

@@ -89,6 +89,7 @@ def load(
         objections += rules.within(config, document.has)
         known = None if any(key[0] == "sources" for key in found) else {one.name for one in config.sources}
         located = config.location is not None or document.has(("location",))
+        objections += rules.listening(config, has_location=located)
         objections += rules.triggers(acting.right, known, has_location=located)
     if actions is not None:
         objections += rules.same_names("actions", written)

@@ -73,6 +73,15 @@ def triggers(
                 yield Objection((*when, "sources", number), f"there is no such source{hint}")
 
 
+def listening(config: Config, *, has_location: bool) -> Iterator[Objection]:
+    """Listening hours that cannot be told."""
+    yield from _sunless(("listening",), config.listening, has_location=has_location)
+    for index, source in enumerate(config.sources):
+        yield from _sunless(
+            ("sources", index, "listening"), source.listening or (), has_location=has_location
+        )
+
+
 def _sunless(path: KeyPath, spans: Sequence[str], *, has_location: bool) -> Iterator[Objection]:
     for number, span in enumerate(spans):
         if parse_span(span).needs_sun and not has_location:

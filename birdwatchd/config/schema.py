@@ -27,6 +27,7 @@ from birdwatchd.config.kinds import (
     Seconds,
     SomeText,
     Threshold,
+    TimeSpan,
     TimeZone,
 )
 from birdwatchd.config.strict import Strict
@@ -74,6 +75,8 @@ class SourceBase(Strict):
     """Names it in rows, topics and file names; once chosen, keep it."""
     site: str = ""
     """Where it listens, when one station has several places; goes into every row."""
+    listening: tuple[TimeSpan, ...] | None = None
+    """Its own listening hours, instead of those of all; `[00:00..24:00]` is always."""
 
 
 class MicrophoneSource(SourceBase):
@@ -246,6 +249,8 @@ class Config(Strict):
     """Which model listens."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """What it listens to; one or more."""
+    listening: tuple[TimeSpan, ...] = ()
+    """Listening hours, in the station's zone: what was captured outside of them is skipped. Always when empty."""
     deciding: Deciding = Deciding.as_it_is()
     """When a label becomes a detection."""
     actions: tuple[SerializeAsAny[ActionConfig], ...] = ()

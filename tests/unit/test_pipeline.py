@@ -114,7 +114,7 @@ def pipeline_for(
     rules = Rules(Deciding(), LABELS)
     for tape in tapes:
         hours = ListeningHours(tape.name, Hours(spans, UTC, None), linger_seconds) if spans else None
-        pipeline.add(tape, Decider(rules, Nowhere(), Naming("run", tape.name, tape.site, "m")), hours)
+        pipeline.add(tape, Decider(rules, Nowhere(), Naming("run", tape.name, tape.site, "m")), hours=hours)
     return pipeline, notebook, classifier
 
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from birdwatchd.cli.why import why
 from birdwatchd.errors import UserError
+from birdwatchd.listening_hours import RESTING
 from tests.rows import BLACKBIRD, DAWN, candidate, detection, entry, machine_zone, write
 
 if TYPE_CHECKING:
@@ -160,3 +161,13 @@ def test_what_is_no_time_or_length_is_refused(database: Path) -> None:
         ask(database, "noonish")
     with pytest.raises(UserError, match="is no length of time"):
         ask(database, "07:42", "--within", "soon")
+
+
+def test_outside_of_listening_hours_is_neither_deaf_nor_silent(tmp_path: Path) -> None:
+    hour = (entry(3600, "expected"), entry(3600))
+    whole = write(tmp_path / "whole", *hour, entry(3599, "skipped", RESTING))
+    answer = ask(whole, "2026-05-09 04:20")
+    assert "skipped 59:59 (not listening hours)" in answer
+    assert answer.endswith("that was outside of the listening hours (`listening` in the config).")
+    half = write(tmp_path / "half", *hour, entry(1800, "skipped", RESTING), entry(1800, "analysed"))
+    assert "listening hours (`" not in ask(half, "2026-05-09 04:20")

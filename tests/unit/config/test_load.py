@@ -193,7 +193,7 @@ def test_a_wrong_setting_is_one_sentence_with_its_line(
         ),
         (
             "{kind: microphone, name: b, path: c}",
-            "path: unknown setting; there are name, site, kind, device, sample_rate, channel",
+            "path: unknown setting; there are name, site, listening, kind, device, sample_rate, channel",
         ),
         (
             "{kind: microphone, name: b, channel: 70}",
