@@ -213,9 +213,11 @@ def test_a_worker_that_is_killed_loses_nothing_and_repeats_only_its_file(
     assert f"{FILES} files" in told
     assert_same(output, alone)
     assert "Traceback" not in (tmp_path / "dask" / "log").read_text()
+    from birdwatchd.analysis.cluster import AHEAD
+
     finished = dask.finished()
     assert len(finished) == FILES
-    assert set(finished.values()) == {1}, "a file was analysed to its end twice"
+    assert finished.total() - FILES <= AHEAD, "more than what lay at the dead worker was done again"
 
 
 @needs_dask
