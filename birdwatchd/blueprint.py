@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zoneinfo
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -143,7 +144,12 @@ class Blueprint:
             from birdwatchd.audio.microphone import Microphone
 
             return Microphone(
-                source, preferred_rate=self.card.sample_rate, ring_seconds=self.ring_seconds, wake=wake
+                source,
+                preferred_rate=self.card.sample_rate,
+                ring_seconds=self.ring_seconds,
+                wake=wake,
+                # By hand a mistake is wanted at once; a station that boots has to wait for its USB.
+                patient="NOTIFY_SOCKET" in os.environ,
             )
         if source.kind == "stream":
             from birdwatchd.audio.stream import Stream

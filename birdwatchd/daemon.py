@@ -14,6 +14,7 @@ import structlog
 
 from birdwatchd import __version__
 from birdwatchd.audio.continuous import Continuous
+from birdwatchd.audio.last_resort import reason_to_leave
 from birdwatchd.blueprint import Blueprint
 from birdwatchd.detection.decider import Decider
 from birdwatchd.dispatch.context import Surroundings
@@ -155,19 +156,11 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         supervision = stack.enter_context(supervised(listening.pipeline, sources))
         while listening.is_alive() and not stop.wait(0.2):
             supervision.turn()
-            reason = _must_leave(sources)
-            if reason:
-                logger.error(reason)
+            if reason := reason_to_leave(sources):
+                logger.error("leaving, since only a new process can mend this", reason=reason)
                 listening.failed = True
                 break
     return not listening.failed
-
-
-def _must_leave(sources: Sequence[Source]) -> str:
-    """Why only a new process helps; empty while this one can go on."""
-    if any(getattr(source, "stuck", False) for source in sources):
-        return "the sound system does not answer any more; leaving, so that a restart can mend it"
-    return ""
 
 
 def _yesterday(blueprint: Blueprint) -> DailySummary:

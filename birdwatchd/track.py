@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from birdwatchd.audio.clips import Sound
-from birdwatchd.audio.ledger import Ledger
+from birdwatchd.audio.ledger import DEAF, Ledger
 from birdwatchd.audio.windows import Plan, Segmenter, Skipped, StretchEnd, Windower
 from birdwatchd.domain import Segment
 from birdwatchd.listening_hours import RESTING
@@ -77,6 +77,7 @@ class Track:
         self.done = False
         self._written = -1
         self._written_at = time.monotonic()
+        self._ended_at: float | None = None
         self._silent_seconds = 0.0
         self._hop_seconds = plan.hop_seconds
         self._hop_samples = round(plan.hop_seconds * source.ring.sample_rate)
@@ -115,6 +116,7 @@ class Track:
 
     def take(self, *, stopping: bool) -> Due | None:
         """What is due next. Sets `done` when nothing will ever be due again."""
+        self._watch_writing(stopping=stopping)
         ended = stopping or self.source.finished
         due = self._pass_over(ended=ended) or self._segmenter.take(ended=ended)
         if isinstance(due, StretchEnd) and ended and due.sample == self.source.ring.written:
@@ -161,14 +163,11 @@ class Track:
 
     def account(self, *, stopping: bool) -> list[LedgerEntry]:
         """Bring the ledger up to date, deafness that still lasts included, and give what is new in it."""
-        written = self.source.ring.written
-        now = time.monotonic()
-        if written != self._written:
-            self._written, self._written_at = written, now
+        self._watch_writing(stopping=stopping)
         self._ledger.capture()
-        deaf_seconds = now - self._written_at
-        if deaf_seconds > DEAF_SECONDS and self.source.fault and not (stopping or self.source.finished):
-            self._ledger.deaf(deaf_seconds)
+        deaf_seconds = (self._ended_at or time.monotonic()) - self._written_at
+        if deaf_seconds > DEAF_SECONDS and self.source.fault and not self.source.finished:
+            self._ledger.deaf(deaf_seconds, getattr(self.source, "cause", "") or DEAF)
         return self._ledger.take()
 
     def _pass_over(self, *, ended: bool) -> Skipped | None:
@@ -185,6 +184,14 @@ class Track:
         first = start + bisect_left(range(start, written), opens, key=at)
         # On a clock that was set meanwhile they may have begun already: then the next look is another one.
         return self._segmenter.pass_over(max(first, start + 1), RESTING)
+
+    def _watch_writing(self, *, stopping: bool) -> None:
+        """Note since when no sample has come, and when the source was stopped: nothing is expected of it from then on."""
+        now = time.monotonic()
+        if stopping and self._ended_at is None:
+            self._ended_at = now
+        if self.source.ring.written != self._written:
+            self._written, self._written_at = self.source.ring.written, now
 
     def _let_go(self) -> None:
         """Tell a source that waits for its reader what it may overwrite: neither what is analysed next, nor clips to be."""

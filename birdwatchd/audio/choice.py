@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from birdwatchd.audio.inputs import Input, card_number, choose_rate, find_input, usb_ids
+from birdwatchd.audio.inputs import Input, card_number, choose_rate, find_again, usb_ids
 from birdwatchd.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Choice:
     column: int | None
     """Which of them is listened to, from 0; None for their mean."""
     sample_rate: int
+    identity: str = ""
+    """By which it is found again; empty when there are several of its kind."""
 
 
 def list_inputs(sd: Any) -> list[Input]:
@@ -52,14 +54,22 @@ def list_inputs(sd: Any) -> list[Input]:
 
 
 def choose(
-    sd: Any, wanted: int | str | None, channel: int | str, sample_rate: int | None, preferred_rate: int
+    sd: Any,
+    wanted: int | str | None,
+    channel: int | str,
+    sample_rate: int | None,
+    preferred_rate: int,
+    *,
+    known: str = "",
 ) -> Choice:
-    """Find the input that the config means, and how to open it.
+    """Find the input that the config means, or that was `known` by this identity, and how to open it.
 
     Raises:
         DeviceError: there is no such input, channel or rate, or it is busy.
     """
-    device = find_input(list_inputs(sd), wanted, plugged_in=usb_ids().values())
+    inputs = list_inputs(sd)
+    device = find_again(inputs, wanted, known, plugged_in=usb_ids().values())
+    alone = sum(other.identity == device.identity for other in inputs) == 1
     # What is no card mixes its source to as many channels as are opened: with two the first is the first.
     most = device.channels if device.is_card else min(2, device.channels)
     column = None if isinstance(channel, str) else channel - 1
@@ -76,7 +86,8 @@ def choose(
         configured=sample_rate,
         preferred=preferred_rate,
     )
-    return Choice(device, supports(sd, device, counts, rate), column, rate)
+    channels = supports(sd, device, counts, rate)
+    return Choice(device, channels, column, rate, device.identity if alone else "")
 
 
 def supports(sd: Any, device: Input, counts: tuple[int, ...], rate: int) -> int:

@@ -114,7 +114,9 @@ class Ffmpeg:
             self._child.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
-            self._child.wait()
+            # One that the kernel does not let go (a dead network disk) is left behind: the next child may fare better.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(ENDING_SECONDS)
         self._selector.close()
         self._talk.close()
 

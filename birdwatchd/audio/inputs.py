@@ -57,6 +57,11 @@ class Input:
         """A sound card itself; otherwise a sound server or plugin, which claims channels and rates that it makes up."""
         return "(hw:" in self.name
 
+    @property
+    def identity(self) -> str:
+        """What stays when it is unplugged and back under another index: its name without the card's number, and its USB id."""
+        return f"{re.sub(r'[(]hw:[0-9]+,', '(hw:?,', self.name)} {self.usb}".strip()
+
 
 def usb_ids(sound: Path = Path("/sys/class/sound")) -> dict[int, str]:
     """The USB id of each sound card that has one, by card number."""
@@ -117,6 +122,23 @@ def find_input(
     raise DeviceError(
         f"{asked} does not exist{_did_you_mean(inputs, wanted)}: there is {_listed(inputs)} (see `birdwatchd devices`)"
     )
+
+
+def find_again(
+    inputs: Sequence[Input], wanted: int | str | None, known: str, *, plugged_in: Collection[str] = ()
+) -> Input:
+    """The input that was open before: the one with the identity `known`, whatever its index is by now.
+
+    Raises:
+        DeviceError: it is not there.
+    """
+    same = [device for device in inputs if device.identity == known]
+    if wanted is not None and len(same) == 1:
+        return same[0]
+    found = find_input(inputs, wanted, plugged_in=plugged_in)
+    if known and isinstance(wanted, int) and found.identity != known:
+        raise DeviceError(f"{known} is gone, and the sound input {wanted} is {found.name} now")
+    return found
 
 
 def choose_rate(name: str, supports: Callable[[int], bool], *, configured: int | None, preferred: int) -> int:

@@ -42,8 +42,8 @@ class Intake:
         self._note = (self._ring.written, now)
 
     def interrupt(self, cause: str) -> None:
-        """No block will come for a while: the next one follows a gap. The first cause stands."""
-        self._cause = self._cause or cause
+        """No block will come for a while: the next one follows a gap, which is put down to the last cause given."""
+        self._cause = cause
         self._note = None
 
     def follow(self) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Kind = Literal["expected", "captured", "analysed", "lost", "skipped", "off"]
 
 DEAF = "not heard"
-"""The cause of a loss that still goes on, until the source is back and says what it was."""
+"""The cause of a loss that still goes on, where its source cannot say yet what it is."""
 NOT_EXPECTED = "between files"
 """The pause between two recordings of a folder: nobody was meant to listen."""
 
@@ -60,11 +60,11 @@ class Ledger:
             self._count_captured(written)
         self._gaps_seen = sum(gap.index >= self._captured for gap in gaps)
 
-    def deaf(self, seconds: float) -> None:
+    def deaf(self, seconds: float, cause: str = DEAF) -> None:
         """Nothing was heard for so long, and it goes on: count it as lost until a gap says more of it."""
         self._take_deafness_back()
         start = self._clock.at(self._captured)
-        self._deaf = self._by_hour("lost", DEAF, start, seconds)
+        self._deaf = self._by_hour("lost", cause, start, seconds)
         self._deaf |= self._by_hour("expected", "", start, seconds)
         self._deaf |= self._off(start)
         self._sum(self._deaf)

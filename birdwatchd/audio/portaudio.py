@@ -93,14 +93,20 @@ class PortAudio:
         return self._call(lambda sd: [rate for rate in rates if supports(sd, device, counts, rate)])
 
     def choose(
-        self, wanted: int | str | None, *, channel: int | str, sample_rate: int | None, preferred_rate: int
+        self,
+        wanted: int | str | None,
+        *,
+        channel: int | str,
+        sample_rate: int | None,
+        preferred_rate: int,
+        known: str = "",
     ) -> Choice:
-        """Find the input that the config means, and how to open it.
+        """Find the input that the config means, or that was `known` by this identity, and how to open it.
 
         Raises:
             DeviceError: there is no such input, channel or rate, or it is busy.
         """
-        return self._call(lambda sd: choose(sd, wanted, channel, sample_rate, preferred_rate))
+        return self._call(lambda sd: choose(sd, wanted, channel, sample_rate, preferred_rate, known=known))
 
     def open(self, tap: Tap) -> None:
         """Open the tap's stream and start it.
@@ -162,9 +168,14 @@ class PortAudio:
         self._call(work)
 
     @property
+    def cards_changed(self) -> bool:
+        """A sound card has come or gone since PortAudio was initialised: it does not know of it yet."""
+        return _cards() != self._cards
+
+    @property
     def reinitializing_would_harm(self) -> bool:
         """Somebody is listening, and no sound card has come or gone: it would cost sound and gain nothing."""
-        return bool(self._taps) and _cards() == self._cards
+        return bool(self._taps) and not self.cards_changed
 
     def _shut(self, sd: Any, tap: Tap) -> None:
         self._taps.discard(tap)

@@ -37,6 +37,8 @@ FASTEST = 1.001
 """A remote clock may be a little fast for ever; nothing that is live is faster than this."""
 GOOD_SECONDS = 60.0
 """After so much sound the pauses between attempts start over."""
+CONNECTING = "connecting"
+"""The cause of the gap before the first sample, where the first attempt brings one."""
 
 
 class Stream:
@@ -71,7 +73,9 @@ class Stream:
         self._shortest_pause = shortest_pause_seconds
         self._longest_pause = longest_pause_seconds
         self._fault = "not connected yet"
+        self._cause = CONNECTING
         self._attempts = 0
+        self._helpless_since = math.inf
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name=f"source {self.name}", daemon=True)
 
@@ -84,6 +88,16 @@ class Stream:
     def fault(self) -> str:
         """What is wrong just now, without passwords; empty when samples arrive."""
         return self._fault
+
+    @property
+    def cause(self) -> str:
+        """Why it hears nothing just now, in the ledger's words; empty when samples arrive."""
+        return self._cause
+
+    @property
+    def helpless_seconds(self) -> float:
+        """For how long the fault has been one that only a new process can mend; 0 when it is none."""
+        return max(0.0, time.monotonic() - self._helpless_since)
 
     def start(self) -> None:
         """Begin to listen. A server that is away is no error.
@@ -100,6 +114,7 @@ class Stream:
         # Networks deliver unevenly, and late is not lost.
         self.clock = SampleClock(rate, tolerance_seconds=2.0, settle_seconds=10.0)
         self._intake = Intake(self.ring, self.clock, self._wake)
+        self._intake.interrupt(self._cause)
         self._thread.start()
 
     def stop(self) -> None:
@@ -109,32 +124,40 @@ class Stream:
             self._thread.join(10)
 
     def _supervise(self) -> None:
-        try:
-            self._keep_listening()
-        except Exception:
-            self._fault = "its reader failed, see the log"
-            logger.exception("stream reader failed", source=self.name)
-
-    def _keep_listening(self) -> None:
         while not self._stopping.is_set():
             try:
-                with Ffmpeg(command(self._config)) as child:
-                    cause = self._hear(child)
-                    complaint = "; ".join(child.complaints)
-            except (OSError, subprocess.SubprocessError) as error:
-                cause, complaint = "stream gone", f"ffmpeg does not run: {error}"
-            if self._stopping.is_set():
-                return
-            self._attempts += 1
-            self._intake.interrupt(cause)
-            pause = self._pause_seconds()
-            fault = redacted(f"{cause}: {complaint}" if complaint else cause, self._config.url)
-            if fault != self._fault:
-                logger.warning(
-                    "stream away", source=self.name, reason=fault, next_attempt_seconds=round(pause, 1)
-                )
-            self._fault = fault
-            self._stopping.wait(pause)
+                cause, complaint = self._listen()
+            except Exception as error:
+                # The one place of this thread. It begins again, with another child.
+                logger.exception("stream reader failed, it begins again", source=self.name)
+                cause, complaint = "reader failed", str(error)
+                self._helpless_since = min(self._helpless_since, time.monotonic())
+            if not self._stopping.is_set():
+                self._wait(cause, complaint)
+
+    def _listen(self) -> tuple[str, str]:
+        """Hear one child out. The cause of the gap that follows, and what the child complained of."""
+        try:
+            with Ffmpeg(command(self._config)) as child:
+                cause = self._hear(child)
+                return cause, "; ".join(child.complaints)
+        except (OSError, subprocess.SubprocessError) as error:
+            return "stream gone", f"ffmpeg does not run: {error}"
+
+    def _wait(self, cause: str, complaint: str) -> None:
+        """Say what is wrong, and pause before the next attempt."""
+        self._attempts += 1
+        # The first cause stands: what follows from it (refused, once the server is gone) says less.
+        self._cause = self._cause if self._cause not in ("", CONNECTING) else cause
+        self._intake.interrupt(self._cause)
+        pause = self._pause_seconds()
+        fault = redacted(f"{cause}: {complaint}" if complaint else cause, self._config.url)
+        if fault != self._fault:
+            logger.warning(
+                "stream away", source=self.name, reason=fault, next_attempt_seconds=round(pause, 1)
+            )
+        self._fault = fault
+        self._stopping.wait(pause)
 
     def _hear(self, child: Ffmpeg) -> str:
         """Write what the child says into the ring, until it ends, falls silent, or `stop` is called.
@@ -176,8 +199,8 @@ class Stream:
                     "stream open", source=self.name, address=redacted(self._config.url, self._config.url)
                 )
             elif now - opened > GOOD_SECONDS:
-                self._attempts = 0
-            self._fault = ""
+                self._attempts, self._helpless_since = 0, math.inf
+            self._fault = self._cause = ""
             written += count
             allowance -= count / rate
             if allowance < 0:

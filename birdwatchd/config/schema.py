@@ -90,6 +90,8 @@ class MicrophoneSource(SourceBase):
     """Hz; the model's rate where the card can do it, else the next rate above, when left out."""
     channel: Annotated[int, Field(ge=1, le=64), Numeric] | Literal["mix"] = 1
     """Which channel to listen to, counted from 1, or `mix` for their mean."""
+    stall_seconds: Annotated[float, Field(ge=1, le=600), Numeric] = 5.0
+    """So long without a sample, whatever the sound system says of it, and it is opened again."""
 
 
 class RecordingSource(SourceBase):

@@ -34,7 +34,7 @@ def state(microphone: Microphone) -> dict[str, Any]:
         "written": ring.written,
         "sample_rate": ring.sample_rate,
         "fault": microphone.fault,
-        "stuck": microphone.stuck,
+        "helpless_seconds": microphone.helpless_seconds,
         "wakes": wakes,
         "gaps": [[gap.index, gap.seconds, gap.cause] for gap in ring.gaps],
         "date": microphone.clock.at(ring.written).timestamp(),
@@ -48,12 +48,11 @@ def answer(value: Any) -> None:
 
 microphones = [
     Microphone(
-        MicrophoneSource(kind="microphone", **source),
+        MicrophoneSource(kind="microphone", stall_seconds=1, **source),
         preferred_rate=48000,
         ring_seconds=60,
         wake=wake,
         owner=owner,
-        stall_seconds=1.0,
         shortest_pause_seconds=0.2,
         longest_pause_seconds=0.5,
     )

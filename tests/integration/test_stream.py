@@ -121,7 +121,7 @@ def test_a_restarted_rtsp_server_leaves_a_gap_of_the_right_length(tmp_path: Path
         server.start()
         wait_for_sound(stream, 1.0)
         captured, passed = (stream.ring.written - before) / RATE, time.monotonic() - began
-        (gap,) = stream.ring.gaps
+        _, gap = stream.ring.gaps
         assert (gap.index, gap.cause) == (away, "stream gone")
         assert gap.seconds == pytest.approx(passed - captured, abs=0.5)
         dated = stream.clock.at(gap.index) - stream.clock.at(gap.index - 1)
@@ -140,7 +140,7 @@ def test_a_frozen_rtsp_server_is_left_and_found_again(tmp_path: Path) -> None:
         wait_until(lambda: stream.fault, "the fault is told")
         server.thaw()
         wait_for_sound(stream)
-        assert len(stream.ring.gaps) == 1
+        assert len(stream.ring.gaps) == 2  # and the first was connecting
 
 
 def test_a_server_that_is_away_at_the_start_is_awaited(tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ def test_any_channel_of_a_file_behind_http_is_heard_again_and_again(
     played = noise(tmp_path / "birds.wav", channels=2, seconds=0.3)
     wanted = played.mean(axis=1).astype(np.int16) if channel == "mix" else played[:, int(channel) - 1]
     with listening(f"{web}/birds.wav", channel=channel) as stream:
-        wait_until(lambda: len(stream.ring.gaps) >= 2, "it is opened again")
+        wait_until(lambda: len(stream.ring.gaps) >= 3, "it is opened again")
         heard(sound(stream), np.concatenate([wanted, wanted]))
-        assert [gap.index for gap in stream.ring.gaps[:2]] == [len(wanted), 2 * len(wanted)]
+        assert [gap.index for gap in stream.ring.gaps[:3]] == [0, len(wanted), 2 * len(wanted)]
 
 
 def test_a_channel_that_is_not_there_is_told(tmp_path: Path, web: str) -> None:
@@ -199,8 +199,8 @@ def test_a_stream_that_falls_silent_is_ended_by_the_stall_timer(tmp_path: Path, 
     options = ("-rw_timeout", "60000000")  # microseconds: ffmpeg itself would wait for a minute
     with listening(f"{web}/slow.wav", stall_seconds=1.0, ffmpeg_options=options) as stream:
         wait_until(lambda: stream.fault.startswith("stalled"), "the stall is told")
-        wait_until(lambda: stream.ring.gaps, "it is opened again")
-        assert stream.ring.gaps[0].cause == "stalled"
+        wait_until(lambda: len(stream.ring.gaps) > 1, "it is opened again")
+        assert stream.ring.gaps[1].cause == "stalled"
 
 
 def test_a_frozen_ffmpeg_is_killed_and_replaced() -> None:
@@ -210,7 +210,7 @@ def test_a_frozen_ffmpeg_is_killed_and_replaced() -> None:
         wait_for_sound(stream)
         (child,) = children()
         os.kill(child, signal.SIGSTOP)
-        wait_until(lambda: stream.ring.gaps, "another one takes over")
+        wait_until(lambda: len(stream.ring.gaps) > 1, "another one takes over")
         assert children() != [child]
         wait_for_sound(stream)
-        assert [gap.cause for gap in stream.ring.gaps] == ["stalled"]
+        assert [gap.cause for gap in stream.ring.gaps] == ["connecting", "stalled"]

@@ -37,7 +37,13 @@ class ToldPortAudio(PortAudio):
         self.preferred = 0
 
     def choose(
-        self, wanted: int | str | None, *, channel: int | str, sample_rate: int | None, preferred_rate: int
+        self,
+        wanted: int | str | None,
+        *,
+        channel: int | str,
+        sample_rate: int | None,
+        preferred_rate: int,
+        known: str = "",
     ) -> Choice:
         self.preferred = preferred_rate
         return Choice(Input(0, "told", 1, 8000, is_default=True, usb=""), 1, 0, sample_rate or 8000)

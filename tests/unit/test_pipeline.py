@@ -447,3 +447,29 @@ def test_a_recording_waits_for_the_clips_that_are_to_be_made_of_it() -> None:
         first_ready[0] = None
         reader.join()
         listening.join()
+
+
+def test_deafness_is_counted_with_its_cause_up_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("birdwatchd.track.time.monotonic", lambda: now)
+    tape = DeafTape()
+    tape.play(10, 0.05)
+    pipeline, notebook, _ = pipeline_for(tape)
+    (track,) = pipeline._tracks
+    track.take(stopping=False)
+    tape.fault, tape.cause = "the sound server is gone", "device gone"
+    now += 400
+    notebook.account(track.account(stopping=False))
+    assert notebook.seconds["garden", "lost", "device gone"] == pytest.approx(400)
+    now += 100
+    track.take(stopping=True)
+    now += 50  # what was heard is still being analysed, but nothing is expected any more
+    notebook.account(track.account(stopping=True))
+    assert notebook.seconds["garden", "lost", "device gone"] == pytest.approx(500)
+    assert notebook.seconds["garden", "expected", ""] == pytest.approx(510)
+
+
+class DeafTape(Tape):
+    """One that says why it hears nothing."""
+
+    cause = ""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from birdwatchd.audio.inputs import RATES, Input, card_number, choose_rate, find_input, usb_ids
+from birdwatchd.audio.inputs import (
+    RATES,
+    Input,
+    card_number,
+    choose_rate,
+    find_again,
+    find_input,
+    usb_ids,
+)
 from birdwatchd.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -123,3 +132,27 @@ def test_an_impossible_rate_is_refused_with_the_possible_ones() -> None:
         choose_rate("card", {44100, 48000}.__contains__, configured=22050, preferred=48000)
     with pytest.raises(DeviceError, match="does not record at any usual rate"):
         choose_rate("card", set[int]().__contains__, configured=None, preferred=48000)
+
+
+KNOWN = Input(3, "Snowball: USB Audio (hw:2,0)", 1, 44100, is_default=False, usb="0d8c:0005")
+ELSEWHERE = replace(KNOWN, index=1, name="Snowball: USB Audio (hw:4,0)")
+OTHER = Input(3, "Webcam: USB Audio (hw:2,0)", 1, 44100, is_default=False, usb="046d:0825")
+
+
+@pytest.mark.parametrize("wanted", [3, "snowball", "usb:0d8c:0005", "Snowball: USB Audio (hw:2,0)"])
+def test_a_device_is_found_again_whatever_its_index_and_card_number(wanted: int | str) -> None:
+    assert find_again([OTHER, ELSEWHERE], wanted, KNOWN.identity) == ELSEWHERE
+
+
+def test_another_device_at_its_index_is_not_taken_for_it() -> None:
+    with pytest.raises(DeviceError, match=r"Snowball.* is gone, and the sound input 3 is Webcam"):
+        find_again([OTHER], 3, KNOWN.identity)
+
+
+def test_twins_are_told_apart_as_the_config_says() -> None:
+    assert find_again([KNOWN, ELSEWHERE], 1, KNOWN.identity) == ELSEWHERE
+    assert find_again([KNOWN, OTHER], "webcam", "") == OTHER
+
+
+def test_the_default_is_what_the_system_says_it_is() -> None:
+    assert find_again([KNOWN, replace(OTHER, is_default=True)], None, KNOWN.identity).usb == OTHER.usb

@@ -49,8 +49,8 @@ def test_blocks_go_into_the_ring_and_wake_the_reader(world: World) -> None:
 
 def test_an_interruption_is_a_gap_before_the_next_block(world: World) -> None:
     world.hear(2)
-    world.intake.interrupt("stalled")
-    world.intake.interrupt("device gone")  # the first cause stands
+    world.intake.interrupt("unheard of")
+    world.intake.interrupt("stalled")  # the last word counts
     world.now += 7
     assert not world.intake.follow()
     world.hear(2)

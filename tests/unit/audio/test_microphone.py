@@ -33,7 +33,13 @@ class ToldPortAudio(PortAudio):
         self.harm = False
 
     def choose(
-        self, wanted: int | str | None, *, channel: int | str, sample_rate: int | None, preferred_rate: int
+        self,
+        wanted: int | str | None,
+        *,
+        channel: int | str,
+        sample_rate: int | None,
+        preferred_rate: int,
+        known: str = "",
     ) -> Choice:
         self.calls.append("open")
         if self.trouble:
@@ -62,12 +68,11 @@ class ToldPortAudio(PortAudio):
 
 def microphone(owner: PortAudio, *, stall_seconds: float = 60) -> Microphone:
     return Microphone(
-        MicrophoneSource(kind="microphone", name="mic"),
+        MicrophoneSource(kind="microphone", name="mic", stall_seconds=stall_seconds),
         preferred_rate=RATE,
         ring_seconds=5,
         wake=lambda: None,
         owner=owner,
-        stall_seconds=stall_seconds,
         shortest_pause_seconds=0.01,
         longest_pause_seconds=0.02,
     )
@@ -99,7 +104,7 @@ def test_it_climbs_until_sound_arrives_again() -> None:
 
 def test_a_stream_without_samples_is_opened_again() -> None:
     owner = ToldPortAudio()
-    mic = microphone(owner, stall_seconds=0.3)
+    mic = microphone(owner, stall_seconds=1)
     mic.start()
     owner.hear()
     wait_until(lambda: owner.calls.count("open") >= 2, "it is opened again")  # nothing else came for a while
@@ -129,10 +134,10 @@ def test_being_stuck_is_told_and_untold() -> None:
     owner.trouble = DeviceStuck("no answer")
     assert owner.tap is not None
     owner.tap.finish()
-    wait_until(lambda: mic.stuck, "it is told")
+    wait_until(lambda: mic.helpless_seconds > 0.1, "it is told")
     assert mic.fault == "no answer"
-    owner.trouble = None
-    wait_until(lambda: not mic.stuck, "it is untold")
+    owner.trouble = DeviceError("told is gone")  # an answer, at least
+    wait_until(lambda: not mic.helpless_seconds, "it is untold")
     mic.stop()
 
 

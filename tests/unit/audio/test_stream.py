@@ -56,16 +56,17 @@ def test_odd_bytes_are_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert samples.dtype == np.float32
     assert (samples * 32768).tolist() == [1, 2, 3, 4 - 32768]
     assert stream.fault == ""
-    assert stream.ring.gaps == ()
+    assert [gap.cause for gap in stream.ring.gaps] == ["connecting"]
 
 
 def test_it_begins_again_whatever_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_ffmpeg(tmp_path, monkeypatch, r"printf '\001\000\002'; echo 'out of birds' >&2; exit 0")
     stream = stream_of()
     stream.start()
-    wait_until(lambda: len(stream.ring.gaps) >= 3, "three gaps")
+    wait_until(lambda: len(stream.ring.gaps) >= 4, "four gaps")
     stream.stop()
-    assert [(gap.index, gap.cause) for gap in stream.ring.gaps[:3]] == [
+    assert [(gap.index, gap.cause) for gap in stream.ring.gaps[:4]] == [
+        (0, "connecting"),
         (1, "stream gone"),  # and half a sample with each
         (2, "stream gone"),
         (3, "stream gone"),

@@ -1,0 +1,148 @@
+"""A microphone's faults on a real sound server, in the whole daemon: what is not heard is in the ledger, to the second."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.station import BYSTANDER, Station, elapsed
+from tests.integration.soundserver import SoundServer, needs_sound_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [needs_sound_server, pytest.mark.long]
+
+MICROPHONE = """\
+  - name: garden
+    kind: microphone
+    stall_seconds: 2
+"""
+OUTAGE = 5.0
+"""Seconds."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SoundServer]:
+    folder = tmp_path / "sound"
+    folder.mkdir()
+    with SoundServer(folder) as server:
+        yield server
+
+
+def harm(what: str, server: SoundServer, station: Station) -> None:
+    """Do it, and undo it after a while."""
+    if what == "killed":
+        server.kill()
+        time.sleep(OUTAGE)
+        server.start()
+    elif what == "unplugged":
+        server.unplug()
+        time.sleep(OUTAGE)
+        server.plug()
+    elif what == "frozen":
+        server.freeze()
+        time.sleep(OUTAGE)
+        server.thaw()
+    else:
+        station.send(signal.SIGSTOP)
+        time.sleep(OUTAGE)
+        station.send(signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("what", "cause"),
+    [("killed", "device gone"), ("unplugged", "device gone"), ("frozen", "stalled")],
+)
+def test_what_a_microphone_misses_is_in_the_ledger_and_others_miss_nothing(
+    server: SoundServer, tmp_path: Path, tiny_bundle: Path, what: str, cause: str
+) -> None:
+    with Station(tmp_path, tiny_bundle, MICROPHONE + BYSTANDER, server.environment) as station:
+        station.start()
+        running = elapsed()
+        station.wait_for("stream open")
+        time.sleep(3)
+        away = elapsed()
+        harm(what, server, station)
+        station.wait_for("microphone back")
+        lost = away()
+        time.sleep(3)
+        truth = running()
+        station.stop()
+        garden, bystander = station.ledger()["garden"], station.ledger()["bystander"]
+    assert garden.causes == {cause: pytest.approx(lost, abs=1.0)}, garden
+    assert garden.expected == pytest.approx(truth, abs=1.5), garden
+    assert garden.captured == pytest.approx(truth - lost, abs=1.5), garden
+    assert garden.expected == pytest.approx(garden.captured + sum(garden.lost.values()), abs=0.01)
+    assert set(bystander.causes) <= {"connecting"}, bystander
+    assert bystander.expected == pytest.approx(truth, abs=1.5), bystander
+
+
+@pytest.mark.parametrize(("seconds", "least"), [(1.5, 0.0), (8.0, 3.0)])
+def test_what_is_lost_while_the_daemon_itself_cannot_run_is_in_the_ledger(
+    server: SoundServer, tmp_path: Path, tiny_bundle: Path, seconds: float, least: float
+) -> None:
+    """An overrun: nobody takes the sound that the card delivers, and PortAudio says no word of it.
+
+    The sound server keeps about two seconds for whoever comes late; what is more is gone.
+    """
+    with Station(tmp_path, tiny_bundle, MICROPHONE, server.environment) as station:
+        station.start()
+        running = elapsed()
+        time.sleep(4)
+        station.send(signal.SIGSTOP)
+        time.sleep(seconds)
+        station.send(signal.SIGCONT)
+        time.sleep(6)
+        truth = running()
+        station.stop()
+        garden = station.ledger()["garden"]
+    assert garden.expected == pytest.approx(truth, abs=1.0), garden
+    assert garden.expected == pytest.approx(garden.captured + sum(garden.lost.values()), abs=0.01)
+    assert least <= sum(garden.lost.values()) < seconds + 1.0, garden
+
+
+def test_a_sound_server_that_stays_frozen_is_left_to_systemd_with_patience(
+    server: SoundServer, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    with Station(tmp_path, tiny_bundle, MICROPHONE, server.environment) as station:
+        station.start()
+        running = elapsed()
+        time.sleep(3)
+        server.freeze()
+        away = elapsed()
+        assert station.ended(150) == 1  # systemd starts it again
+        lost, truth = away(), running()
+        (leaving,) = station.events("leaving, since only a new process can mend this")
+        garden = station.ledger()["garden"]
+    assert "has not answered" in leaving["reason"]
+    assert lost > 60
+    assert garden.causes == {"stalled": pytest.approx(lost, abs=10)}, garden  # it takes a while to end
+    assert garden.expected == pytest.approx(truth, abs=10), garden
+
+
+def test_a_sound_server_that_is_not_there_yet_is_waited_for_under_systemd(
+    tmp_path: Path, tiny_bundle: Path
+) -> None:
+    folder = tmp_path / "sound"
+    folder.mkdir()
+    server = SoundServer(folder)
+    environment = {**server.environment, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    with Station(tmp_path, tiny_bundle, MICROPHONE + BYSTANDER, environment) as station:
+        station.start()
+        running = elapsed()
+        time.sleep(3)
+        with server:
+            station.wait_for("microphone back")
+            lost = running()
+            time.sleep(3)
+            truth = running()
+            station.stop()
+        garden, bystander = station.ledger()["garden"], station.ledger()["bystander"]
+    assert garden.causes == {"device gone": pytest.approx(lost, abs=1.0)}, garden
+    assert garden.expected == pytest.approx(truth, abs=1.5), garden
+    assert set(bystander.causes) <= {"connecting"}, bystander

@@ -1,0 +1,210 @@
+"""Sound cards that are pulled out and put back, on a fake sound system (fake_sounddevice.py): real ones have no hands here."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from birdwatchd.audio import portaudio
+from birdwatchd.audio.last_resort import PATIENCE_WITH_OTHERS_SECONDS, reason_to_leave
+from birdwatchd.audio.ledger import Ledger
+from birdwatchd.audio.microphone import Microphone
+from birdwatchd.config.schema import MicrophoneSource
+from tests.faults.fake_sounddevice import RATE, FakeCard, FakePortAudio, FakeSoundDevice
+from tests.faults.station import Balance, elapsed
+from tests.integration.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from birdwatchd.audio.portaudio import Tap
+
+
+class Ears:
+    """Two cards, and what listens to them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.snowball = FakeCard("Snowball", 0.25, 1)
+        self.moth = FakeCard("AudioMoth", 0.5, 2)
+        self.module = FakeSoundDevice(self.snowball, self.moth)
+        self.owner = FakePortAudio(self.module)
+        self.open: list[Microphone] = []
+        self.running = elapsed()
+        monkeypatch.setattr(portaudio, "_cards", self.module.cards)
+
+    def listen(self, device: int | str | None, *, patient: bool = False) -> Microphone:
+        microphone = Microphone(
+            MicrophoneSource(
+                kind="microphone", name=str(device).partition(":")[0], device=device, stall_seconds=1
+            ),
+            preferred_rate=RATE,
+            ring_seconds=60,
+            wake=lambda: None,
+            owner=self.owner,
+            patient=patient,
+            shortest_pause_seconds=0.1,
+            longest_pause_seconds=0.4,
+        )
+        microphone.start()
+        self.open.append(microphone)
+        if not patient:
+            self.wait_for(microphone)
+        return microphone
+
+    @staticmethod
+    def wait_for(microphone: Microphone, seconds: float = 0.3) -> None:
+        wanted = microphone.ring.written + round(seconds * RATE)
+        wait_until(
+            lambda: microphone.ring.written >= wanted and not microphone.fault,
+            f"sound arrives ({microphone.fault})",
+        )
+
+    @staticmethod
+    def levels(microphone: Microphone) -> set[float]:
+        return set(microphone.ring.read(0, microphone.ring.written).tolist())
+
+    def close(self) -> None:
+        for microphone in self.open:
+            microphone.stop()
+
+
+def balance(microphone: Microphone) -> Balance:
+    ledger = Ledger(microphone.name, microphone.ring, microphone.clock)
+    ledger.capture()
+    found = Balance()
+    for entry in ledger.take():
+        found.add(entry.kind, entry.cause, entry.seconds)
+    return found
+
+
+@pytest.fixture
+def ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ears]:
+    ears = Ears(monkeypatch)
+    yield ears
+    ears.close()
+
+
+@pytest.mark.parametrize("device", [1, "moth", "AudioMoth: USB Audio (hw:2,0)"])
+def test_a_card_that_is_back_under_another_index_is_heard_again(ears: Ears, device: int | str) -> None:
+    running = elapsed()
+    microphone = ears.listen(device)
+    ears.module.unplug(ears.moth)
+    wait_until(lambda: "gone" in microphone.fault or "not exist" in microphone.fault, "the fault is told")
+    away = microphone.ring.written
+    ears.module.plug(FakeCard("Webcam", 0.75, 0), 0)  # takes the place of another
+    ears.module.plug(ears.moth, 3)
+    ears.wait_for(microphone)
+    microphone.stop()
+    truth = running()
+    assert ears.levels(microphone) == {0.5}
+    (gap,) = microphone.ring.gaps
+    assert (gap.index, gap.cause) == (away, "device gone")
+    assert microphone.ring.written <= ears.moth.delivered
+    found = balance(microphone)
+    assert found.expected == pytest.approx(truth, abs=0.4)
+    assert found.captured == pytest.approx(ears.moth.delivered / RATE, abs=0.2)
+    assert found.expected == pytest.approx(found.captured + gap.seconds, abs=0.001)
+
+
+def test_a_card_that_is_pulled_out_costs_the_other_nothing_while_it_is_away(ears: Ears) -> None:
+    snowball, moth = ears.listen("snowball"), ears.listen("moth")
+    ears.module.unplug(ears.moth)
+    wait_until(lambda: ears.module.initialized, "PortAudio is started afresh, since a card went")
+    ears.wait_for(snowball)
+    before = ears.module.initialized
+    for _ in range(3):
+        ears.wait_for(snowball, 0.5)
+    assert ears.module.initialized == before  # and from then on the other is left in peace
+    ears.module.plug(ears.moth, 7)
+    ears.wait_for(moth)
+    ears.wait_for(snowball)
+    assert {gap.cause for gap in snowball.ring.gaps} == {"sound system restarted"}
+    assert ears.levels(snowball) == {0.25}
+    assert ears.levels(moth) == {0.5}
+    found = balance(snowball)
+    assert found.expected == pytest.approx(found.captured + sum(found.lost.values()), abs=0.001)
+    assert found.captured == pytest.approx(ears.snowball.delivered / RATE, abs=0.2)
+
+
+def test_a_card_that_claims_to_be_active_and_is_not_is_opened_again(ears: Ears) -> None:
+    running = elapsed()
+    microphone = ears.listen("moth")
+    ears.moth.silent = True
+    away = elapsed()
+    wait_until(lambda: microphone.fault, "the fault is told")
+    ears.moth.silent = False
+    ears.wait_for(microphone, 0.1)
+    lost = away()
+    microphone.stop()
+    found = balance(microphone)
+    assert found.causes == {"stalled": pytest.approx(lost, abs=0.4)}
+    assert found.expected == pytest.approx(running(), abs=0.4)
+
+
+def test_a_card_that_somebody_else_holds_for_a_while_is_taken_afterwards(ears: Ears) -> None:
+    microphone = ears.listen("moth")
+    ears.module.unplug(ears.moth)
+    ears.moth.busy = True
+    ears.module.plug(ears.moth, 2)
+    wait_until(lambda: "busy" in microphone.fault, "the fault is told")
+    ears.moth.busy = False
+    ears.wait_for(microphone)
+
+
+def test_a_card_that_is_not_there_at_the_start_is_waited_for_when_asked(ears: Ears) -> None:
+    ears.module.unplug(ears.moth)
+    ears.owner.reinitialize()
+    running = elapsed()
+    microphone = ears.listen("moth", patient=True)
+    assert "'moth' does not exist" in microphone.fault
+    time.sleep(1)
+    ears.module.plug(ears.moth, 2)
+    ears.wait_for(microphone)
+    microphone.stop()
+    (gap,) = microphone.ring.gaps
+    assert (gap.index, gap.cause) == (0, "device gone")
+    assert balance(microphone).expected == pytest.approx(running(), abs=0.4)
+
+
+def test_a_card_that_comes_with_another_rate_than_was_guessed_is_left_to_a_new_process(ears: Ears) -> None:
+    ears.module.unplug(ears.moth)
+    ears.owner.reinitialize()
+    microphone = ears.listen("moth", patient=True)
+    snowball = ears.listen("snowball")
+    assert not reason_to_leave([microphone, snowball])
+    ears.moth.rates = (2 * RATE,)
+    ears.module.plug(ears.moth, 2)
+    wait_until(lambda: reason_to_leave([microphone, snowball]), "it is told")
+    assert "records at 16000 Hz" in microphone.fault
+    assert microphone.helpless_seconds > PATIENCE_WITH_OTHERS_SECONDS
+
+
+def test_a_supervisor_that_fails_begins_again(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    microphone = ears.listen("moth")
+    failures = iter(["first", "second"])
+
+    def broken(tap: Tap) -> None:
+        if word := next(failures, ""):
+            raise RuntimeError(word)
+        close(tap)
+
+    close = ears.owner.close
+    monkeypatch.setattr(ears.owner, "close", broken)
+    ears.module.unplug(ears.moth)
+    wait_until(lambda: "supervisor failed: second" in microphone.fault, "the fault is told")
+    assert microphone.helpless_seconds
+    ears.module.plug(ears.moth, 2)
+    ears.wait_for(microphone)
+    assert [gap.cause for gap in microphone.ring.gaps] == ["device gone"]
+
+
+def test_a_card_that_comes_and_goes_is_tried_ever_more_rarely(ears: Ears) -> None:
+    microphone = ears.listen("moth")
+    for _ in range(4):
+        for stream in tuple(ears.moth.streams):
+            stream.abort()
+        wait_until(lambda: ears.moth.streams, "it is open again")
+        ears.wait_for(microphone, 0.1)
+    assert microphone._attempts == 4
