@@ -11,6 +11,7 @@ from birdwatchd.actions.http import is_web_address
 from birdwatchd.actions.placeholders import MEANINGS, refuse_unknown
 from birdwatchd.actions.program import missing_program, program_path
 from birdwatchd.config.kinds import FilePath, Name, Numeric, Option, Seconds, SomeText, Takes, refusal
+from birdwatchd.config.opening import EXPOSED, opening
 from birdwatchd.config.trigger import ActionConfig
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ class CameraConfig(ActionConfig):
         missing = "" if self.mode == "http" else missing_program(program)
         if missing:
             yield f"{self.name}: {missing}"
+        if self.mode == "ffmpeg" and self.url is not None:
+            why = opening(self.url.get_secret_value(), (), self.ffmpeg_options).exposed
+            if why:
+                yield f"{self.name}: {EXPOSED}: {why}"
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from birdwatchd.actions.http import open_client, server_of, why_no_answer
 from birdwatchd.actions.picture import MOST_BYTES
 from birdwatchd.actions.placeholders import fill_argument
 from birdwatchd.config.address import redacted
+from birdwatchd.config.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -67,25 +68,27 @@ def by_ffmpeg(config: CameraConfig, environment: Mapping[str, str], seconds: flo
     """One frame."""
     url = _plain(config.url)
     with _place() as file:
-        ended = _run(ffmpeg_words(url, config.ffmpeg_options, file), environment, seconds)
+        words, given = ffmpeg_words(url, config.ffmpeg_options, file)
+        ended = _run(words, environment, seconds, given)
         told = redacted(ended.last_line, url)[:200]
         if ended.status != 0:
             raise NoShot(f"ffmpeg got no picture{': ' * bool(told)}{told}")
         return _read(file, f"ffmpeg got no picture{': ' * bool(told)}{told}")
 
 
-def ffmpeg_words(url: str, options: tuple[str, ...], file: Path) -> list[str]:
-    """The arguments that make ffmpeg write one frame."""
+def ffmpeg_words(url: str, options: tuple[str, ...], file: Path) -> tuple[list[str], bytes]:
+    """The arguments that make ffmpeg write one frame, and what it reads on its stdin."""
     usual: tuple[str, ...] = ()
     if url.lower().startswith(("rtsp://", "rtsps://")):
         usual = ("-rtsp_transport", "tcp")
     elif url.startswith("/dev/video"):
         usual = ("-f", "v4l2")
-    return [
-        *("ffmpeg", "-nostdin", "-nostats", "-hide_banner", "-loglevel", "error", *usual),
-        *options,  # the user's come last, and win
-        *("-i", url, "-an", "-frames:v", "1", "-q:v", "2", "-f", "image2", "-update", "1", "-y", str(file)),
+    opened = opening(url, usual, options)
+    words = [
+        *("ffmpeg", "-nostdin", "-nostats", "-hide_banner", "-loglevel", "error", *opened.words),
+        *("-an", "-frames:v", "1", "-q:v", "2", "-f", "image2", "-update", "1", "-y", str(file)),
     ]
+    return words, opened.given
 
 
 class Snapshots:
@@ -147,9 +150,9 @@ def _place() -> Iterator[Path]:
         yield Path(folder) / "picture.jpg"
 
 
-def _run(words: list[str], environment: Mapping[str, str], seconds: float) -> Ended:
+def _run(words: list[str], environment: Mapping[str, str], seconds: float, given: bytes = b"") -> Ended:
     try:
-        return run_child(words, seconds=seconds, environment=environment)
+        return run_child(words, seconds=seconds, environment=environment, given=given)
     except Overdue as overdue:
         raise NoShot(str(overdue)) from None
 

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from birdwatchd.audio.riff import read_riff
+from birdwatchd.config.opening import environment
 from birdwatchd.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -140,7 +141,9 @@ class _Ffmpeg:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child; closed in __exit__
         command = [ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file"]
         command += ["-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._errors, bufsize=1 << 20)
+        self._child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._errors, bufsize=1 << 20, env=environment()
+        )
         self.complaint = ""
         header = self._read(_AU_HEADER.size)
         if len(header) == _AU_HEADER.size:

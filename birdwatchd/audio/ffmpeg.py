@@ -13,6 +13,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from birdwatchd.config.opening import environment, opening
+
 if TYPE_CHECKING:
     from birdwatchd.config.schema import StreamSource
 
@@ -22,10 +24,11 @@ ENDING_SECONDS = 1.0
 """For a goodbye: cameras count sessions, and an RTSP session that is not torn down goes on counting."""
 
 
-def command(config: StreamSource) -> list[str]:
-    """The arguments that make ffmpeg write the stream's sound to its stdout as s16le mono."""
+def command(config: StreamSource) -> tuple[list[str], bytes]:
+    """The arguments that make ffmpeg write the stream's sound to its stdout as s16le mono, and what it reads on its stdin."""
     patience = str(round(config.stall_seconds * 1e6))  # microseconds
-    scheme = urlsplit(config.url).scheme.lower()
+    url = config.url.get_secret_value()
+    scheme = urlsplit(url).scheme.lower()
     options: list[str] = []
     if scheme in ("rtsp", "rtsps"):
         options = ["-rtsp_transport", "tcp", _rtsp_timeout_option(), patience]
@@ -36,12 +39,12 @@ def command(config: StreamSource) -> list[str]:
     else:
         # Unlike `pan` it complains when there is no such channel.
         mono = ["-af", f"channelmap=map={config.channel - 1}:channel_layout=mono"]
-    return [
+    opened = opening(url, options, config.ffmpeg_options)
+    arguments = [
         *("ffmpeg", "-nostdin", "-nostats", "-hide_banner", "-loglevel", "warning"),
-        *options,
-        *config.ffmpeg_options,  # the user's come last, and win
-        *("-i", config.url, "-vn", *mono, "-ar", str(config.sample_rate), "-f", "s16le", "-"),
+        *(*opened.words, "-vn", *mono, "-ar", str(config.sample_rate), "-f", "s16le", "-"),
     ]
+    return arguments, opened.given
 
 
 @functools.cache
@@ -60,8 +63,8 @@ def _rtsp_timeout_option() -> str:
 class Ffmpeg:
     """A running child, in a process group of its own. Use it as a context manager: it ends with it, whatever it does."""
 
-    def __init__(self, arguments: list[str]) -> None:
-        """Start it.
+    def __init__(self, arguments: list[str], given: bytes = b"") -> None:
+        """Start it; `given` is what it can read on its stdin.
 
         Raises:
             OSError: it cannot be started.
@@ -69,14 +72,18 @@ class Ffmpeg:
         self.complaints: deque[str] = deque(maxlen=COMPLAINT_LINES)
         """The last lines it wrote to its stderr."""
         self._line = b""
-        self._child = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with os.fdopen(os.memfd_create("given"), "r+b", buffering=0) as file:
+            file.write(given)
+            file.seek(0)
+            self._child = subprocess.Popen(
+                arguments,
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=environment(),
+                start_new_session=True,
+            )
         assert self._child.stdout is not None  # noqa: S101 - both are pipes
         assert self._child.stderr is not None  # noqa: S101
         self._sound = self._child.stdout

@@ -18,6 +18,7 @@ from birdwatchd.audio.ffmpeg import Ffmpeg, command
 from birdwatchd.audio.intake import Intake
 from birdwatchd.audio.ring import Ring
 from birdwatchd.config.address import redacted
+from birdwatchd.config.secrets import Secrets
 from birdwatchd.errors import StreamError
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Stream:
         self.name = config.name
         self.site = config.site
         self._config = config
+        self._url = config.url.get_secret_value()
+        self._secrets = Secrets(config)
         self._ring_seconds = ring_seconds
         self._wake = wake
         self._shortest_pause = shortest_pause_seconds
@@ -138,7 +141,7 @@ class Stream:
     def _listen(self) -> tuple[str, str]:
         """Hear one child out. The cause of the gap that follows, and what the child complained of."""
         try:
-            with Ffmpeg(command(self._config)) as child:
+            with Ffmpeg(*command(self._config)) as child:
                 cause = self._hear(child)
                 return cause, "; ".join(child.complaints)
         except (OSError, subprocess.SubprocessError) as error:
@@ -151,7 +154,8 @@ class Stream:
         self._cause = self._cause if self._cause not in ("", CONNECTING) else cause
         self._intake.interrupt(self._cause)
         pause = self._pause_seconds()
-        fault = redacted(f"{cause}: {complaint}" if complaint else cause, self._config.url)
+        fault = redacted(f"{cause}: {complaint}" if complaint else cause, self._url)
+        fault = self._secrets.fit(fault)  # the other side has its say in it
         if fault != self._fault:
             logger.warning(
                 "stream away", source=self.name, reason=fault, next_attempt_seconds=round(pause, 1)
@@ -195,9 +199,7 @@ class Stream:
             self._intake.take(samples)
             self._intake.follow()
             if written == 0:
-                logger.info(
-                    "stream open", source=self.name, address=redacted(self._config.url, self._config.url)
-                )
+                logger.info("stream open", source=self.name, address=redacted(self._url, self._url))
             elif now - opened > GOOD_SECONDS:
                 self._attempts, self._helpless_since = 0, math.inf
             self._fault = self._cause = ""

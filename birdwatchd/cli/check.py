@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from birdwatchd.cli.told_secrets import told_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -163,6 +165,7 @@ def _warnings(loaded: Loaded, card: Card | None) -> Iterator[str]:
     for source in config.sources:
         if source.kind == "recording" and not source.path.exists():
             yield f"{source.name}: there is no {source.path} now"
+    yield from told_secrets(loaded)
     if "not" in _database_state(config.store.database):
         yield f"{config.store.database} cannot be written by this user; change store.database or its permissions"
 

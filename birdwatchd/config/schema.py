@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import platformdirs
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SecretStr, SerializeAsAny
 
 from birdwatchd.config.clip_name import DEFAULT as CLIP_NAME
 from birdwatchd.config.kinds import (
@@ -26,6 +26,7 @@ from birdwatchd.config.kinds import (
     Score,
     Seconds,
     SomeText,
+    Takes,
     Threshold,
     TimeSpan,
     TimeZone,
@@ -114,7 +115,7 @@ class StreamSource(SourceBase):
 
     kind: Literal["stream"]
     """Says that it is one."""
-    url: SomeText
+    url: Annotated[SecretStr, Field(min_length=1), Takes("an address")]
     """The address; `${NAME}` is replaced from the environment, so that passwords need not stand here."""
     sample_rate: Annotated[int, Field(ge=8000, le=384000), Numeric] = 48000
     """Hz that ffmpeg is asked to deliver."""

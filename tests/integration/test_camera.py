@@ -75,14 +75,17 @@ def test_a_burst_of_a_test_source(context: FakeContext) -> None:
 
 @needs_ffmpeg
 @needs_rtsp
-def test_a_frame_of_an_rtsp_camera(context: FakeContext, tmp_path: Path) -> None:
+@pytest.mark.parametrize("login", ["", "me:hushhush@"])
+def test_a_frame_of_an_rtsp_camera(context: FakeContext, tmp_path: Path, login: str) -> None:
     with rtsp.RtspServer(tmp_path / "no-sound.wav") as running:
-        assert take(context, mode="ffmpeg", url=running.video_url) == [(320, 240)]
+        url = running.video_url.replace("//", f"//{login}")
+        assert take(context, mode="ffmpeg", url=url) == [(320, 240)]
 
 
 @needs_ffmpeg
-def test_a_frame_of_an_mjpeg_stream(context: FakeContext) -> None:
-    url = f"http://127.0.0.1:{rtsp.free_port()}/cam.mjpg"
+@pytest.mark.parametrize("query", ["", "?token=hushhush"])
+def test_a_frame_of_an_mjpeg_stream(context: FakeContext, query: str) -> None:
+    url = f"http://127.0.0.1:{rtsp.free_port()}/cam.mjpg{query}"
     source = ("-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=5", "-c:v", "mjpeg", "-f", "mpjpeg")
     with subprocess.Popen(["ffmpeg", *source, "-listen", "1", url], stderr=subprocess.DEVNULL) as stream:
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from birdwatchd.audio.stream import Stream
 from birdwatchd.config.schema import StreamSource
@@ -34,7 +35,7 @@ needs_rtsp = pytest.mark.skipif(bool(rtsp.missing()), reason=rtsp.missing())
 @contextlib.contextmanager
 def listening(url: str, *, ring_seconds: float = 60.0, **settings: Any) -> Iterator[Stream]:
     stream = Stream(
-        StreamSource(kind="stream", name="far", url=url, **settings),
+        StreamSource(kind="stream", name="far", url=SecretStr(url), **settings),
         ring_seconds=ring_seconds,
         wake=lambda: None,
         shortest_pause_seconds=0.2,
@@ -100,11 +101,31 @@ def web(tmp_path: Path) -> Iterator[str]:
 
 
 @needs_rtsp
-def test_rtsp_is_recorded_sample_for_sample(tmp_path: Path) -> None:
+@pytest.mark.parametrize("login", ["", "me:hushhush@"])
+def test_rtsp_is_recorded_sample_for_sample(tmp_path: Path, login: str) -> None:
     played = noise(tmp_path / "birds.wav", seconds=3)
-    with RtspServer(tmp_path / "birds.wav") as server, listening(server.url) as stream:
+    with (
+        RtspServer(tmp_path / "birds.wav") as server,
+        listening(server.url.replace("//", f"//{login}")) as stream,
+    ):
         wait_until(lambda: stream.ring.written >= len(played), "the whole file arrives")
         heard(sound(stream), played[:, 0])
+
+
+@needs_rtsp
+def test_nobody_reads_a_password_in_the_list_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise(tmp_path / "birds.wav", seconds=30)
+    monkeypatch.setenv("MQTT_PASSWORD", "hushhush")
+    with RtspServer(tmp_path / "birds.wav") as server:
+        url = server.url.replace("//", "//me:hushhush@")
+        with listening(url, ffmpeg_options=("-user_agent", "birds", "-headers", "X-Key: hushhush")) as stream:
+            wait_for_sound(stream)
+            (child,) = children()
+            seen = Path(f"/proc/{child}/cmdline").read_bytes()
+            assert b"concat" in seen
+            assert b"hushhush" not in seen + Path(f"/proc/{child}/environ").read_bytes()
 
 
 @needs_rtsp

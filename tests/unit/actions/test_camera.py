@@ -222,7 +222,7 @@ def test_without_room_nothing_is_written(tmp_path: Path, context: FakeContext) -
 
 def test_ffmpeg_is_told_how_to_open_what() -> None:
     def words(url: str, *options: str) -> str:
-        return " ".join(ffmpeg_words(url, options, Path("/x.jpg")))
+        return " ".join(ffmpeg_words(url, options, Path("/x.jpg"))[0])
 
     assert " -rtsp_transport tcp -rtsp_transport udp -i rtsp://c/1 " in words(
         "rtsp://c/1", "-rtsp_transport", "udp"

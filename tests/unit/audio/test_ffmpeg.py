@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
 from birdwatchd.audio import ffmpeg
 from birdwatchd.audio.ffmpeg import Ffmpeg, command
@@ -33,7 +34,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 
 def arguments(url: str, **settings: Any) -> str:
-    return " ".join(command(StreamSource(kind="stream", name="far", url=url, **settings)))
+    return " ".join(command(StreamSource(kind="stream", name="far", url=SecretStr(url), **settings))[0])
 
 
 @pytest.mark.parametrize(

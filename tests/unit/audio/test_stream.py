@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from birdwatchd.audio.stream import Stream
 from birdwatchd.config.schema import StreamSource
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def stream_of(url: str = "x", shortest: float = 0.01, longest: float = 0.02) -> Stream:
     return Stream(
-        StreamSource(kind="stream", name="far", url=url, sample_rate=8000),
+        StreamSource(kind="stream", name="far", url=SecretStr(url), sample_rate=8000),
         ring_seconds=10,
         wake=lambda: None,
         shortest_pause_seconds=shortest,

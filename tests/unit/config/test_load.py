@@ -207,7 +207,7 @@ def test_a_wrong_setting_is_one_sentence_with_its_line(
             ),
         ),
         ("{kind: microphone, name: A}", "name: sources[0] has this name already; each needs its own"),
-        ("{kind: stream, name: b}", "url: is missing; it takes text"),
+        ("{kind: stream, name: b}", "url: is missing; it takes an address"),
         (
             "{kind: stream, name: b, url: u, ffmpeg_options: [-rtsp_transport udp]}",
             (
@@ -364,7 +364,7 @@ sources: [{kind: stream, name: a, url: "rtsp://me:${WORD}@camera/$$1${EMPTY:-x}"
         assert config.node == "shed"
         assert config.deciding.threshold == 0.8
         assert isinstance(config.sources[0], StreamSource)
-        assert config.sources[0].url == "rtsp://me:p$$w@camera/$1x"
+        assert config.sources[0].url.get_secret_value() == "rtsp://me:p$$w@camera/$1x"
 
     def test_what_is_replaced_is_not_read_as_yaml(self, read: Callable[..., Loaded]) -> None:
         config = read("sources: [{kind: microphone, name: a, site: '${SITE}'}]", SITE="no: [").config
