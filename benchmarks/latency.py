@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from birdwatchd.audio.ring import Ring  # noqa: E402 - the paths come first
 from birdwatchd.config.load import load  # noqa: E402
+from birdwatchd.config.secrets import Secrets  # noqa: E402
 from birdwatchd.daemon import run  # noqa: E402
 from birdwatchd.dispatch.plugins import schemas  # noqa: E402
 from birdwatchd.pipeline import Listeners  # noqa: E402
@@ -136,7 +137,7 @@ def main() -> None:
             offset = time.time() - time.monotonic()
             threading.Thread(target=watch.listen, args=(subscriber.stdout, offset), daemon=True).start()
             loaded = load(config, actions=schemas())
-            set_up(loaded.config.log)
+            set_up(loaded.config.log, Secrets(loaded.config))
             run(loaded, Listeners(detection=watch.detection, window=watch.window), lambda _: None)
             time.sleep(1)
             subscriber.terminate()

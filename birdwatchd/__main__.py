@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from birdwatchd import __version__
+from birdwatchd.config.plain import plain
 from birdwatchd.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def main() -> None:
     try:
         status = birdwatchd(prog_name="birdwatchd", standalone_mode=False)
     except UserError as error:
-        click.echo(f"birdwatchd: {error}", err=True)
+        click.echo(f"birdwatchd: {plain(str(error))}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

@@ -9,6 +9,7 @@ import click
 
 from birdwatchd import __main__ as birdwatchd
 from birdwatchd import __version__
+from birdwatchd.config.plain import plain
 from birdwatchd.errors import UserError
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     try:
         status = train(prog_name="birdwatchd-train", standalone_mode=False)
     except UserError as error:
-        click.echo(f"birdwatchd-train: {error}", err=True)
+        click.echo(f"birdwatchd-train: {plain(str(error))}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

@@ -93,13 +93,14 @@ def test_action(name: str, path: Path | None, species: str | None) -> None:
       birdwatchd actions test owls-at-night --species "Tawny Owl"
     """
     from birdwatchd.config.load import find_config, load
+    from birdwatchd.config.secrets import Secrets
     from birdwatchd.dispatch.plugins import BrokenPlugin, Plugins, Schemas
     from birdwatchd.dispatch.trial import attempt, made_up
     from birdwatchd.service.logs import set_up
 
     plugins = Plugins()
     config = load(path or find_config(), actions=Schemas(plugins)).config
-    set_up(config.log)
+    set_up(config.log, Secrets(config))
     settings = next((one for one in config.actions if one.name == name), None)
     if settings is None:
         raise UserError(_no_such_action(name, [one.name for one in config.actions]))

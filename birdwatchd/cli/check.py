@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from birdwatchd.cli.told_secrets import told_secrets
+from birdwatchd.config.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,12 +59,12 @@ def check(path: Path | None, shows: str | None) -> None:
         loaded.refuse_unfit(card.input_seconds, card.labels)
     click.echo(f"{loaded.path} is right\n")
     for name, value in _summary(loaded, card):
-        click.echo(f"  {name:<10} {value}")
+        click.echo(f"  {name:<10} {plain(value)}")
     warnings = [*filter(None, [warning]), *_warnings(loaded, card)]
     if warnings:
         click.echo()
     for warning in warnings:
-        click.echo(f"  warning: {warning}")
+        click.echo(f"  warning: {plain(warning)}")
 
 
 def _card(loaded: Loaded) -> tuple[Card | None, str]:
@@ -120,6 +120,8 @@ def _summary(loaded: Loaded, card: Card | None) -> Iterator[tuple[str, str]]:
 
 
 def _source(loaded: Loaded, index: int, source: Source) -> str:
+    from birdwatchd.config.address import shown
+
     if source.kind == "microphone":
         what = "the default microphone" if source.device is None else f"microphone {source.device}"
     elif source.kind == "recording":
@@ -127,7 +129,7 @@ def _source(loaded: Loaded, index: int, source: Source) -> str:
     else:
         # As it stands in the file, so that `${NAME}` stays one, and without a password that stands there itself.
         _, part = loaded.document.find(("sources", index, "url"))
-        what = f"stream {re.sub('//[^/@]*@', '//…@', part.written if part is not None else '')}"
+        what = f"stream {shown(part.written if part is not None else '')}"
     own = f", listening {' and '.join(source.listening)}" if source.listening else ""
     return f"{source.name}: {what}{f' at {source.site}' if source.site else ''}{own}"
 

@@ -28,11 +28,12 @@ def run(path: Path | None) -> None:
       birdwatchd run -c garden.yaml       listen with this one
     """
     from birdwatchd.config.load import find_config, load
+    from birdwatchd.config.secrets import Secrets
     from birdwatchd.dispatch.plugins import schemas
     from birdwatchd.service.logs import hear_others, set_up
 
     loaded = load(path or find_config(), actions=schemas())
-    set_up(loaded.config.log)
+    set_up(loaded.config.log, Secrets(loaded.config))
     hear_others()
     from birdwatchd.cli.live import Screen
     from birdwatchd.daemon import run as run_daemon

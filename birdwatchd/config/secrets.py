@@ -6,15 +6,16 @@ import base64
 import contextlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from birdwatchd.config.opening import SECRET_OPTIONS
+from birdwatchd.config.plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from birdwatchd.config.mistake import KeyPath
 
@@ -24,6 +25,9 @@ SHORTEST, SHORTEST_PIECE = 4, 6
 PATHS_MEAN_NOTHING = 16
 """So long a part of a web address's path is a token rather than a word."""
 WEB = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps")
+
+
+Value = TypeVar("Value")
 
 
 class Secrets:
@@ -47,6 +51,14 @@ class Secrets:
     def without(self, text: str) -> str:
         """The text, with `***` for each secret in it."""
         return self._pattern.sub(HIDDEN, text) if self._pattern is not None else text
+
+    def fit(self, text: str) -> str:
+        """The text as it may be written down and shown: without secrets, and with nothing that acts on a terminal."""
+        return plain(self.without(text))
+
+    def fit_notes(self, notes: Mapping[str, str | Value]) -> dict[str, str | Value]:
+        """The same for texts among the values."""
+        return {name: self.fit(value) if isinstance(value, str) else value for name, value in notes.items()}
 
 
 def secrets_of(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:

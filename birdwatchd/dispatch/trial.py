@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from birdwatchd.actions import GiveUp
+from birdwatchd.config.secrets import Secrets
 from birdwatchd.dispatch.context import Surroundings, Task, open_context
 from birdwatchd.dispatch.hands import Hands
 from birdwatchd.dispatch.rules import Rules
@@ -82,13 +83,14 @@ def attempt(action: Action, detection: Detection, surroundings: Surroundings) ->
     context = open_context(delivery, surroundings)
     place = surroundings.location
     sky = Sky(place, surroundings.zone) if place else None
+    secrets = Secrets(action.config)
     began = time.monotonic()
     error = _carry_out(action, Task(entry, context))
     return Result(
         seconds=time.monotonic() - began,
-        error="" if error is None else words(error),
+        error="" if error is None else secrets.fit(words(error)),
         is_final=isinstance(error, GiveUp),
-        notes=context.notes,
+        notes=secrets.fit_notes(context.notes),
         refusal=Rules(action.config, surroundings.zone, sky).refusal(detection, tally),
     )
 

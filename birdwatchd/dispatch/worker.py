@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from birdwatchd.actions import Postpone
+from birdwatchd.config.secrets import Secrets
 from birdwatchd.dispatch.hands import Hands, Overdue
 from birdwatchd.dispatch.line import Line
 from birdwatchd.dispatch.report import Report
@@ -34,6 +35,8 @@ TEND_SECONDS = 30.0
 """How often it looks after what waits without being told: what is too old, too many, or was revived by hand."""
 TROUBLE_SECONDS = 5.0
 """How long it waits when the database cannot be read or written."""
+MOST_CHARACTERS = 2000
+"""Of a reason."""
 
 logger = structlog.get_logger()
 
@@ -67,6 +70,7 @@ class Worker(threading.Thread):
         self._monotonic = monotonic
         self._timeout: float = action.config.timeout_seconds
         self._max_age = timedelta(seconds=max_age_seconds(action))
+        self._secrets = Secrets(action.config)
         self._report = Report(self.name_of_action)
         self._wake = threading.Event()
         self._hands = Hands(f"action {self.name_of_action}", self._wake.set)
@@ -229,6 +233,12 @@ class Worker(threading.Thread):
             self._settle([task.entry for task in tasks], [replace(one, error="late") for one in done])
 
     def _settle(self, entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
+        # What an action, or the other side, said of it may hold anything.
+        fit = self._secrets.fit
+        outcomes = [
+            replace(one, error=fit(one.error)[:MOST_CHARACTERS], notes=self._secrets.fit_notes(one.notes))
+            for one in outcomes
+        ]
         self._report.settled(entries, outcomes)
         self._write(outcomes)
 

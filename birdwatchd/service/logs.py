@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from birdwatchd.service.discretion import Discretion
 from birdwatchd.service.repeats import Repeats
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
     from birdwatchd.config.schema import Log
+    from birdwatchd.config.secrets import Secrets
 
 
 PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
@@ -35,27 +37,28 @@ class _Stderr:
         sys.stderr.flush()
 
 
-def set_up(log: Log) -> None:
-    """Make structlog write to standard error as the config says."""
+def set_up(log: Log, secrets: Secrets) -> None:
+    """Make structlog write to standard error as the config says, without the secrets, whoever tells of them."""
     text = log.format == "text" or (log.format == "auto" and sys.stderr.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             pad_event_to=0,
-            exception_formatter=structlog.dev.plain_traceback,
             sort_keys=False,
         )
         if text
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     processors: list[Processor] = [
+        structlog.processors.format_exc_info,
+        Discretion(secrets),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
         if text
         else structlog.processors.TimeStamper("iso"),
     ]
     if not text:
-        processors += [structlog.processors.format_exc_info, _event_first]
+        processors.append(_event_first)
     ending: list[Processor] = [_with_priority] if _goes_to_journal() else []
     structlog.configure(
         processors=[Repeats(), *processors, renderer, *ending],

@@ -45,6 +45,7 @@ def check(tmp_path: Path) -> Check:
     def check(text: str | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         if text is not None:
             (tmp_path / "config.yaml").write_text(text)
+            (tmp_path / "config.yaml").chmod(0o600)
         homes = {
             "HOME": str(tmp_path),
             "XDG_CONFIG_HOME": str(tmp_path),
@@ -84,8 +85,8 @@ config.yaml is right
 
   station    birdwatchd
   sources    garden: microphone USB at shed
-             pond: stream rtsp://…@camera/1
-             open: stream rtsp://…@camera/1
+             pond: stream rtsp://***@camera/1
+             open: stream rtsp://***@camera/1
              dawn: recording {tmp_path}/config.yaml
   model      tiny 1: 2 labels, 3 s at 48000 Hz (MIT)
   windows    6 s, one every 1.5 s
@@ -174,3 +175,34 @@ def test_the_schema_and_the_reference_need_no_config(check: Check) -> None:
 
     assert check(None, "--schema").stdout == json_schema(schemas())
     assert check(None, "--reference").stdout == reference()
+
+
+TOLD = """\
+sources:
+- {kind: microphone, name: a}
+- {kind: stream, name: b, url: "http://me:hushhush@cam/x", ffmpeg_options: [-f, mjpeg]}
+actions:
+- {kind: command, name: lamp, argv: [sh, "${LAMP_KEY}"]}
+- {kind: camera, name: eye, mode: ffmpeg, url: "http://cam/?token=hushhush", ffmpeg_options: [-f, mjpeg]}
+"""
+
+
+def test_where_others_can_read_secrets_is_told(check: Check) -> None:
+    done = check(TOLD, LAMP_KEY="tell-no-one")
+    assert done.returncode == 0
+    warned = [line for line in done.stdout.splitlines() if "warning" in line and "`ps`" in line]
+    assert [line.split()[1] for line in warned] == ["eye:", "b:", "lamp:"]
+    assert "list cannot hold the option -f" in warned[0]
+    assert "hushhush" not in done.stdout + done.stderr
+    assert "tell-no-one" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_a_config_with_secrets_that_everybody_may_read_is_told(
+    check: Check, tmp_path: Path, mode: int, told: bool
+) -> None:
+    check(f"{MICROPHONE}actions: [{{kind: mqtt, name: m, username: u, password: hushhush}}]")
+    (tmp_path / "config.yaml").chmod(mode)
+    done = check(None)
+    assert ("actions[0].password stands in config.yaml" in done.stdout) is told
+    assert "hushhush" not in done.stdout

@@ -14,8 +14,9 @@ SAY = """
 import logging, sys, threading
 import structlog
 from birdwatchd.config.schema import Log
+from birdwatchd.config.secrets import Secrets
 from birdwatchd.service.logs import hear_others, set_up
-set_up(Log(level="debug", format=sys.argv[1]))
+set_up(Log(level="debug", format=sys.argv[1]), Secrets())
 hear_others()
 log = structlog.get_logger()
 log.debug("a", n=1)
