@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from birdwatchd.audio.clips import GONE, cut
 from birdwatchd.audio.windows import Skipped
 from birdwatchd.domain import Segment
+from birdwatchd.errands import Ended, Errands
 from birdwatchd.listening_hours import RESTING
+from birdwatchd.roster import Roster
 from birdwatchd.track import Track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -29,8 +31,12 @@ if TYPE_CHECKING:
     from birdwatchd.listening_hours import ListeningHours
     from birdwatchd.track import Due, History
 
+Result = TypeVar("Result")
+
 ACCOUNT_SECONDS = 5.0
 """How often the ledger is brought up to date."""
+IDLE_SECONDS = 0.5
+"""How long it rests when there is no source at all."""
 
 
 class Classifier(Protocol):
@@ -94,8 +100,10 @@ class Pipeline:
         self._patient = patient
         self._history = history
         self._held: list[tuple[Track, Due]] = []  # collected, but not yet a whole batch
-        self._tracks: list[Track] = []
-        self._by_name: dict[str, Track] = {}
+        self._tracks = Roster()
+        self._errands = Errands(self.wake)
+        self.expects_more = False
+        """More sources will come: it does not end when all that are there are finished."""
         self._wake = threading.Event()
         self._stopping = False
         self._accounted_at = time.monotonic()
@@ -110,13 +118,65 @@ class Pipeline:
         *,
         hours: ListeningHours | None = None,
     ) -> None:
-        """Listen to a source that has been started, at its hours. Before `run`.
+        """Listen to a source that has been started, at its hours. Before `run`, or in `between`.
 
-        `before` says up to when an earlier run accounted for it, and how that run ended.
+        `before` says up to when it was accounted for before, and how that ended.
         """
-        track = Track(source, decider, self._plan, self._history, before, hours=hours)
-        self._tracks.append(track)
-        self._by_name[source.name] = track
+        self._tracks.add(Track(source, decider, self._plan, self._history, before, hours=hours))
+
+    def remove(self, source: str) -> tuple[int, datetime | None]:
+        """Let go of a source that has been stopped, once all of it is analysed and its detections are recorded.
+
+        Clips can be cut from it for as long as its sound would have stayed in memory. Waits; from any thread but its own.
+
+        Returns:
+            The index that its next sample would have had, and the time of that; None for a recording: it has its own.
+
+        Raises:
+            Ended: the pipeline ended meanwhile.
+        """
+        track = self._errands.ask(lambda: self._let_leave(source))
+        track.left.wait()
+        if not track.done:
+            raise Ended
+        return track.end
+
+    def between(self, change: Callable[[], Result]) -> Result:
+        """Have something done by the pipeline's thread between two of its turns, and wait for it. From any other thread.
+
+        Raises:
+            Ended: the pipeline does not run any more.
+        """
+        return self._errands.ask(change)
+
+    def judge_by(self, deciders: Mapping[str, Decider], minimum_dbfs: float, history: History | None) -> None:
+        """Other rules for the same model. Detections that go on, go on. In `between`."""
+        self._minimum_dbfs, self._history = minimum_dbfs, history
+        for track in self._tracks:
+            track.judge_by(deciders[track.source.name], history)
+
+    def listen_with(
+        self,
+        classifier: Classifier,
+        plan: Plan,
+        deciders: Mapping[str, Decider],
+        *,
+        labels: int,
+        batch_limit: int,
+    ) -> None:
+        """Another model, or another division of time: each segment is scored by one of them. In `between`.
+
+        Detections that go on are ended in the name of the model that made them.
+        """
+        for track in self._tracks:
+            window = track.end_plan()
+            if window is not None:
+                self._decide(track, *window, processing_ns=0)
+            self._publish(track.decider.finish())
+            track.follow_plan(plan, deciders[track.source.name])
+        self._classifier, self._plan = classifier, plan
+        self._nothing = np.zeros(labels, dtype=np.float32)
+        self._batch_limit = batch_limit
 
     def wake(self) -> None:
         """There may be something to do: sources call this after they have written."""
@@ -128,47 +188,81 @@ class Pipeline:
         self._wake.set()
 
     def sample_rate(self, source: str) -> int:
-        """The rate of a source in Hz. From any thread, once it was added."""
-        return self._by_name[source].source.ring.sample_rate
+        """The rate of a source in Hz. From any thread, once it was added.
+
+        Raises:
+            KeyError: there is no such source.
+        """
+        track = self._tracks.find(source)
+        if track is None:
+            raise KeyError(source)
+        return track.source.ring.sample_rate
 
     def analysed_to(self, source: str) -> int | None:
         """The first sample of a source that is not analysed yet; None when its last was, or it is gone. From any thread."""
-        track = self._by_name.get(source)
+        track = self._tracks.find(source)
         return None if track is None or track.done else track.heard_to
 
     def is_ready(self, source: str, sample: int) -> bool:
         """Is a source's sound below `sample` captured and analysed, or will it never be? From any thread."""
-        track = self._by_name.get(source)
+        track = self._tracks.find(source, sample - 1)
         return track is None or track.is_ready(sample)
 
     def clip(self, detection: Detection, before_seconds: float, after_seconds: float) -> Clip | str:
         """A detection's sound with so much around it, or the reason why there is none. From any thread."""
-        track = self._by_name.get(detection.source)
+        track = self._tracks.find(detection.source, detection.start_sample)
         if track is None or track.decider.naming.run_id != detection.run_id:
             return GONE
         return cut(track.sound(), detection.start_sample, detection.end_sample, before_seconds, after_seconds)
 
     def sounds(self) -> list[Sound]:
         """Every source's sound, as far as it is analysed. From any thread."""
-        return [track.sound() for track in list(self._by_name.values())]
+        return [track.sound() for track in self._tracks.everybody]
 
     def run(self) -> None:
         """Work until every source is finished or `stop` was called."""
-        while True:
-            self.heartbeat = time.monotonic()
-            self._wake.clear()
-            due = self._collect()
-            if due:
-                self._work(due)
-            if time.monotonic() - self._accounted_at >= ACCOUNT_SECONDS:
-                self._account()
-            if all(track.done for track in self._tracks):
-                break
-            if not due:
-                self._wake.wait(min(track.seconds_until_due for track in self._tracks if not track.done))
-        for track in self._tracks:
+        try:
+            while self._turn():
+                pass
+            for track in self._tracks:
+                self._publish(track.decider.finish())
+            self._account()
+        finally:
+            self._errands.end()
+            for track in self._tracks:
+                track.left.set()
+
+    def _turn(self) -> bool:
+        """Once round the loop; False when it was the last time."""
+        self.heartbeat = time.monotonic()
+        self._wake.clear()
+        self._errands.run()
+        due = self._collect()
+        if due:
+            self._work(due)
+        if time.monotonic() - self._accounted_at >= ACCOUNT_SECONDS:
+            self._account()
+        self._see_off()
+        going_on = [track for track in self._tracks if not track.done]
+        if not going_on and (self._stopping or not self.expects_more):
+            return False
+        if not due:
+            self._wake.wait(min((track.seconds_until_due for track in going_on), default=IDLE_SECONDS))
+        return True
+
+    def _let_leave(self, source: str) -> Track:
+        track = next(track for track in self._tracks if track.source.name == source)
+        track.is_leaving = True
+        return track
+
+    def _see_off(self) -> None:
+        """Sources that were taken away and are analysed to their end."""
+        for track in [track for track in self._tracks if track.is_leaving and track.done]:
             self._publish(track.decider.finish())
-        self._account()
+            self._account()
+            self._tracks.retire(track)
+            track.left.set()
+        self._tracks.forget()
 
     def _collect(self) -> list[tuple[Track, Due]]:
         """What is due now, of all sources in turn, each in its own order, at most a batch of segments."""
@@ -177,7 +271,7 @@ class Pipeline:
         hungry = [track for track in self._tracks if not track.done]
         while hungry and segments < self._batch_limit:
             for track in list(hungry):
-                due = track.take(stopping=self._stopping)
+                due = track.take(stopping=self._stopping or track.is_leaving)
                 if due is not None:
                     collected.append((track, due))
                     segments += isinstance(due, Segment)
@@ -186,7 +280,7 @@ class Pipeline:
                 if segments == self._batch_limit:
                     break
         # So that a source that was last this time is first the next.
-        self._tracks.append(self._tracks.pop(0))
+        self._tracks.rotate()
         if self._patient and segments < self._batch_limit and not all(track.done for track in self._tracks):
             self._held = collected
             return []
@@ -233,7 +327,7 @@ class Pipeline:
     def _account(self) -> None:
         self._accounted_at = time.monotonic()
         for track in self._tracks:
-            entries = track.account(stopping=self._stopping)
+            entries = track.account(stopping=self._stopping or track.is_leaving)
             if entries:
                 self._recorder.account(entries)
                 if self._listeners.account is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -63,11 +64,13 @@ class Track:
         *,
         hours: ListeningHours | None = None,
     ) -> None:
-        """`before` says up to when an earlier run accounted for this source, and how that run ended."""
+        """`before` says up to when this source was accounted for before, and how that ended."""
         self.source = source
         self.decider = decider
         self.hours = hours
         """When it is listened to; always when None."""
+        self.first = source.ring.first
+        """Its first sample."""
         self._segmenter = Segmenter(source.name, source.ring, plan)
         self._windower = Windower(source.name, source.clock, source.ring.sample_rate, plan)
         # What a recording holds has nothing to do with when the daemon ran.
@@ -75,16 +78,47 @@ class Track:
             source.name, source.ring, source.clock, None if getattr(source, "waits", False) else before
         )
         self.done = False
+        self.is_leaving = False
+        """The source has been stopped, and will be let go of."""
+        self.left = threading.Event()
+        """It has been let go of, or the pipeline ended."""
         self._written = -1
         self._written_at = time.monotonic()
         self._ended_at: float | None = None
         self._silent_seconds = 0.0
-        self._hop_seconds = plan.hop_seconds
-        self._hop_samples = round(plan.hop_seconds * source.ring.sample_rate)
-        self._heard_to = 0
-        self._history = history if getattr(source, "waits", False) else None
-        self._history_samples = round(history.seconds * source.ring.sample_rate) if history else 0
-        self._released = 0
+        self._take_hop(plan)
+        self._heard_to = source.ring.first
+        self._keep(history)
+        self._released = source.ring.first
+
+    def judge_by(self, decider: Decider, history: History | None) -> None:
+        """Other rules for the same model."""
+        decider.go_on_from(self.decider, self._heard_to)
+        self.decider = decider
+        self._keep(history)
+
+    def end_plan(self) -> tuple[Window, Scores] | None:
+        """The division of time ends here; the last window of the stretch, where it was a short one."""
+        return self._windower.end()
+
+    def follow_plan(self, plan: Plan, decider: Decider) -> None:
+        """Go on where it is with another division of time, perhaps another model. After `end_plan`."""
+        decider.take_over_from(self.decider, self._heard_to)
+        self.decider = decider
+        self._segmenter = self._segmenter.go_on(plan)
+        self._windower = Windower(self.source.name, self.source.clock, self.source.ring.sample_rate, plan)
+        self._take_hop(plan)
+
+    @property
+    def end(self) -> tuple[int, datetime | None]:
+        """The index that its next sample would have, and the time of that; None for a recording: it has its own."""
+        written = self.source.ring.written
+        return written, None if getattr(self.source, "waits", False) else self.source.clock.at(written)
+
+    @property
+    def memory_seconds(self) -> float:
+        """How long its sound stays in memory."""
+        return self.source.ring.capacity / self.source.ring.sample_rate
 
     @property
     def seconds_until_due(self) -> float:
@@ -169,6 +203,14 @@ class Track:
         if deaf_seconds > DEAF_SECONDS and self.source.fault and not self.source.finished:
             self._ledger.deaf(deaf_seconds, getattr(self.source, "cause", "") or DEAF)
         return self._ledger.take()
+
+    def _take_hop(self, plan: Plan) -> None:
+        self._hop_seconds = plan.hop_seconds
+        self._hop_samples = round(plan.hop_seconds * self.source.ring.sample_rate)
+
+    def _keep(self, history: History | None) -> None:
+        self._history = history if getattr(self.source, "waits", False) else None
+        self._history_samples = round(history.seconds * self.source.ring.sample_rate) if history else 0
 
     def _pass_over(self, *, ended: bool) -> Skipped | None:
         """Outside of listening hours, all that was captured until they begin; a hop or more, so that it is not done all the time."""

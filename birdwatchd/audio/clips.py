@@ -87,7 +87,7 @@ def cut(sound: Sound, first: int, last: int, before_seconds: float, after_second
 
 def _oldest_safe(ring: Ring) -> int:
     oldest = ring.oldest
-    return oldest + round(SAFETY_SECONDS * ring.sample_rate) if oldest else 0
+    return oldest + round(SAFETY_SECONDS * ring.sample_rate) if oldest > ring.first else oldest
 
 
 def _back(gaps: Sequence[Gap], first: int, seconds: float, rate: int) -> int:

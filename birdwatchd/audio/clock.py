@@ -60,6 +60,7 @@ class SampleClock:
         wall: Callable[[], float] = time.time,
         tolerance_seconds: float = 0.1,
         settle_seconds: float = 2.5,
+        first: int = 0,
     ) -> None:
         """Start counting now.
 
@@ -69,6 +70,7 @@ class SampleClock:
             wall: seconds since 1970, UTC.
             tolerance_seconds: a larger shortfall is loss.
             settle_seconds: it has to last so long; until then the missing blocks may merely be late.
+            first: the index of the first sample.
         """
         self._rate = sample_rate
         self._monotonic = monotonic
@@ -76,8 +78,8 @@ class SampleClock:
         self._tolerance = tolerance_seconds
         self._settle = settle_seconds
         now = monotonic()
-        self._knots = [_Knot(0, now, 1 / sample_rate, wall() - now)]
-        self._asked = 0
+        self._knots = [_Knot(first, now, 1 / sample_rate, wall() - now)]
+        self._asked = first
         self._anchored = False
         self._missing = 0.0  # seconds of all gaps so far
         # The line: delay = intercept + drift * (x - centre), x in seconds of samples.

@@ -52,7 +52,7 @@ class Continuous:
     def __init__(
         self, folder: Path, space: Space, sounds: Callable[[], Sequence[Sound]], *, node: str
     ) -> None:
-        """`sounds` gives every source's; files lie in `folder` below the name of their source."""
+        """`sounds` gives every source's, one that was opened anew after what it was before; files lie in `folder` below its name."""
         self._folder = folder / FOLDER
         self._space = space
         self._sounds = sounds
@@ -85,6 +85,9 @@ class Continuous:
                 tape.close()
 
     def _go_on(self, sounds: Iterable[Sound]) -> None:
+        sounds = tuple(sounds)
+        for gone in self._tapes.keys() - {sound.source for sound in sounds}:
+            self._tapes.pop(gone).close()
         for sound in sounds:
             tape = self._tapes.get(sound.source)
             if tape is None:
@@ -108,10 +111,13 @@ class Tape:
 
     def take(self, sound: Sound) -> None:
         """Write what is new and analysed."""
-        rate = sound.ring.sample_rate
+        rate, first = sound.ring.sample_rate, sound.ring.first
+        if self._at < first and sound.heard_to > first:  # opened anew, perhaps at another rate
+            self.close()
+            self._at, self._told = first, 0
         while self._at < sound.heard_to:
             oldest = sound.ring.oldest
-            if oldest and self._at < oldest + LAG_SECONDS * rate:
+            if oldest > first and self._at < oldest + LAG_SECONDS * rate:
                 self._skip(min(oldest + 2 * round(LAG_SECONDS * rate), sound.heard_to), rate, TOO_SLOW)
                 continue
             start = sound.clock.at(self._at)

@@ -30,14 +30,14 @@ class Ledger:
     def __init__(
         self, source: str, ring: Ring, clock: Clock, before: tuple[datetime, str] | None = None
     ) -> None:
-        """`before` says up to when an earlier run accounted for this source, and how that run ended."""
+        """`before` says up to when this source was accounted for before, and how that ended."""
         self._source = source
         self._ring = ring
         self._clock = clock
         self._before = before
         self._until: datetime | None = None
-        self._captured = 0  # samples counted as captured
-        self._accounted = 0  # samples counted as analysed or skipped
+        self._captured = ring.first  # samples counted as captured
+        self._accounted = ring.first  # samples counted as analysed or skipped
         self._gaps_seen = 0  # gaps with the very index `_captured` that were counted already
         self._deaf: dict[
             tuple[datetime, Kind, str], float
@@ -50,7 +50,7 @@ class Ledger:
         gaps = [gap for gap in self._ring.gaps if gap.index >= self._captured]
         for gap in gaps[self._gaps_seen :]:
             self._take_deafness_back()
-            self._begin(gap.seconds if gap.index == 0 else 0.0)
+            self._begin(gap.seconds if gap.index == self._ring.first else 0.0)
             self._count_captured(gap.index)
             if gap.cause != NOT_EXPECTED:
                 self._lose(gap.index, gap.seconds, gap.cause)
@@ -93,7 +93,7 @@ class Ledger:
     def _begin(self, missing_seconds: float = 0.0) -> None:
         """The first sample is here, or what is missing before it: until then the source was off."""
         if self._before is not None:
-            self._sum(self._off(self._clock.at(0) - timedelta(seconds=missing_seconds)))
+            self._sum(self._off(self._clock.at(self._ring.first) - timedelta(seconds=missing_seconds)))
             self._before = None
 
     def _off(self, start: datetime) -> dict[tuple[datetime, Kind, str], float]:

@@ -56,6 +56,7 @@ class Microphone:
         ring_seconds: float,
         wake: Callable[[], None],
         patient: bool = False,
+        first_sample: int = 0,
         owner: PortAudio | None = None,
         shortest_pause_seconds: float = 1.0,
         longest_pause_seconds: float = 30.0,
@@ -68,6 +69,7 @@ class Microphone:
             ring_seconds: how much sound is kept.
             wake: called after samples arrived.
             patient: an input that cannot be opened at the start is waited for, like one that went away.
+            first_sample: the index of the first sample; that of a source before it goes on.
             owner: of PortAudio; the process's own when left out.
             shortest_pause_seconds: before the second attempt to bring it back; the pauses double.
             longest_pause_seconds: between attempts.
@@ -79,6 +81,7 @@ class Microphone:
         self._ring_seconds = ring_seconds
         self._wake = wake
         self._patient = patient
+        self._first_sample = first_sample
         self._owner = owner or portaudio()
         self._shortest_pause = shortest_pause_seconds
         self._longest_pause = longest_pause_seconds
@@ -144,8 +147,8 @@ class Microphone:
             self._thread.join(self._owner.deadline_seconds + 2)
 
     def _make_ring(self, rate: int) -> None:
-        self.ring = Ring(math.ceil(self._ring_seconds * rate), rate)
-        self.clock = SampleClock(rate)
+        self.ring = Ring(math.ceil(self._ring_seconds * rate), rate, self._first_sample)
+        self.clock = SampleClock(rate, first=self._first_sample)
         self._intake = Intake(self.ring, self.clock, self._wake)
 
     def _supervise(self) -> None:

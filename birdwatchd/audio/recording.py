@@ -66,6 +66,7 @@ class Recording:
         *,
         ring_seconds: float,
         wake: Callable[[], None],
+        first_sample: int = 0,
         zone: tzinfo | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -76,6 +77,7 @@ class Recording:
             config: what to play, and how.
             ring_seconds: length of the ring.
             wake: called from the source's thread after samples were written, and at the end.
+            first_sample: the index of the first sample; that of a source before it goes on.
             zone: what local times in names and comments mean; the machine's own zone when None.
             monotonic: seconds that real time is paced by.
             now: the aware time, for recordings that do not tell theirs.
@@ -89,6 +91,7 @@ class Recording:
         self._config = config
         self._ring_seconds = ring_seconds
         self._wake = wake
+        self._first_sample = first_sample
         self._zone = zone
         self._monotonic = monotonic
         self._now = now
@@ -131,7 +134,7 @@ class Recording:
             )
         self._opened = chain([first], self._opened)
         rate = first[1].sample_rate
-        self.ring = Ring(max(rate, round(self._ring_seconds * rate)), rate)
+        self.ring = Ring(max(rate, round(self._ring_seconds * rate)), rate, self._first_sample)
         self.clock = FileClock(rate)
         self._began = self._monotonic()
         self._thread.start()
@@ -241,7 +244,8 @@ class Recording:
 
     def _write(self, block: NDArray[np.float32]) -> bool:
         if self._config.speed == "real_time":
-            due = self._began + (self.ring.written + len(block)) / self.ring.sample_rate
+            played = self.ring.written - self._first_sample + len(block)
+            due = self._began + played / self.ring.sample_rate
             self._stopping.wait(max(0.0, due - self._monotonic()))
         if self._stopping.is_set() or not self.ring.write_when_released(block):
             return False

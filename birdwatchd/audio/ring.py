@@ -21,17 +21,30 @@ class Ring:
     and announces that it has. A reader copies and then checks that the announcement had not reached its samples.
     """
 
-    def __init__(self, capacity: int, sample_rate: int) -> None:
-        """Make a ring that holds `capacity` samples of `sample_rate` Hz."""
-        self.capacity = capacity
+    def __init__(self, capacity: int, sample_rate: int, first: int = 0) -> None:
+        """Make a ring that holds `capacity` samples of `sample_rate` Hz; the one that comes first is called `first`."""
         self.sample_rate = sample_rate
         self._samples = np.zeros(capacity, dtype=np.float32)
-        self._writing = 0  # one past the last sample that may be changing
-        self._written = 0  # one past the last sample that is whole
+        self._writing = first  # one past the last sample that may be changing
+        self._written = first  # one past the last sample that is whole
+        self._first = first  # no sample below it is there
+        self._grown: tuple[NDArray[np.float32], int, int] | None = (
+            None  # a larger one, filled from where to where
+        )
         self._gaps: list[Gap] = []
-        self._released = 0
+        self._released = first
         self._room = threading.Condition()
         self._closed = False
+
+    @property
+    def capacity(self) -> int:
+        """How many samples it holds."""
+        return len(self._samples)
+
+    @property
+    def first(self) -> int:
+        """No sample below it was ever here, however empty the ring is."""
+        return self._first
 
     @property
     def written(self) -> int:
@@ -41,7 +54,7 @@ class Ring:
     @property
     def oldest(self) -> int:
         """The oldest sample that can still be read."""
-        return max(0, self._writing - self.capacity)
+        return max(self._first, self._writing - self.capacity)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -51,13 +64,33 @@ class Ring:
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Append `block`, float32 (n,), n at most `capacity`. Never waits."""
+        if self._grown is not None:
+            self._move(*self._grown)
         stop = self._written + len(block)
         self._writing = stop
-        at = self._written % self.capacity
-        first = min(len(block), self.capacity - at)
-        self._samples[at : at + first] = block[:first]
-        self._samples[: len(block) - first] = block[first:]
+        _put(self._samples, self._written, block)
         self._written = stop
+
+    def grow(self, capacity: int) -> None:
+        """Hold `capacity` samples from the next block on, and go on with those that are there. Less than now is ignored.
+
+        From any one thread. The long copy is made here; the writer only adds what came meanwhile.
+        """
+        if capacity <= self.capacity:
+            return
+        samples = np.zeros(capacity, dtype=np.float32)
+        start = self.oldest
+        while True:
+            stop = self._written
+            try:
+                _put(samples, start, self.read(start, stop))
+                break
+            except Lapped:
+                # The writer goes on meanwhile: so much of the oldest sound is left to it.
+                start = self.oldest + self.sample_rate // 4
+        self._grown = samples, start, stop
+        with self._room:
+            self._room.notify_all()
 
     def mark_gap(self, seconds: float, cause: str) -> None:
         """Record that `seconds` of sound are missing before the next sample. Called by the writer's side only."""
@@ -74,14 +107,17 @@ class Ring:
         """
         if stop > self._written or start > stop or start < 0:
             raise ValueError(f"samples {start} to {stop} of a ring written up to {self._written}")
-        if self._writing - start > self.capacity:
+        samples = (
+            self._samples
+        )  # looked up once: it may grow, and what is left behind is not written any more
+        if start < self.oldest:
             raise Lapped(f"sample {start} was overwritten; the oldest is {self.oldest}")
         copy = np.empty(stop - start, dtype=np.float32)
-        at = start % self.capacity
-        first = min(len(copy), self.capacity - at)
-        copy[:first] = self._samples[at : at + first]
-        copy[first:] = self._samples[: len(copy) - first]
-        if self._writing - start > self.capacity:
+        at = start % len(samples)
+        first = min(len(copy), len(samples) - at)
+        copy[:first] = samples[at : at + first]
+        copy[first:] = samples[: len(copy) - first]
+        if self._writing - start > len(samples):
             raise Lapped(f"sample {start} was overwritten while it was read")
         return copy
 
@@ -99,7 +135,7 @@ class Ring:
         """
         with self._room:
             stop = self._written + len(block)
-            self._room.wait_for(lambda: self._closed or stop - self._released <= self.capacity)
+            self._room.wait_for(lambda: self._closed or stop - self._released <= self._room_for)
             if self._closed:
                 return False
         self.write(block)
@@ -110,3 +146,21 @@ class Ring:
         with self._room:
             self._closed = True
             self._room.notify_all()
+
+    @property
+    def _room_for(self) -> int:
+        return self.capacity if self._grown is None else len(self._grown[0])
+
+    def _move(self, samples: NDArray[np.float32], first: int, filled: int) -> None:
+        """The writer's side of `grow`: a moment's work, as only a few blocks came since."""
+        if self._written > filled:
+            _put(samples, filled, self.read(filled, self._written))
+        # In this order: a reader in between is told that it was lapped, at worst.
+        self._first, self._samples, self._grown = first, samples, None
+
+
+def _put(samples: NDArray[np.float32], index: int, block: NDArray[np.float32]) -> None:
+    at = index % len(samples)
+    first = min(len(block), len(samples) - at)
+    samples[at : at + first] = block[:first]
+    samples[: len(block) - first] = block[first:]

@@ -54,6 +54,7 @@ class Stream:
         *,
         ring_seconds: float,
         wake: Callable[[], None],
+        first_sample: int = 0,
         shortest_pause_seconds: float = 1.0,
         longest_pause_seconds: float = 60.0,
     ) -> None:
@@ -63,6 +64,7 @@ class Stream:
             config: which address, and how.
             ring_seconds: how much sound is kept.
             wake: called after samples arrived.
+            first_sample: the index of the first sample; that of a source before it goes on.
             shortest_pause_seconds: before the second attempt; the pauses double, and vary at random.
             longest_pause_seconds: between attempts.
         """
@@ -73,6 +75,7 @@ class Stream:
         self._secrets = Secrets(config)
         self._ring_seconds = ring_seconds
         self._wake = wake
+        self._first_sample = first_sample
         self._shortest_pause = shortest_pause_seconds
         self._longest_pause = longest_pause_seconds
         self._fault = "not connected yet"
@@ -113,9 +116,10 @@ class Stream:
                 f"source {self.name}: ffmpeg is missing, which opens streams: `sudo apt-get install ffmpeg`"
             )
         rate = self._config.sample_rate
-        self.ring = Ring(math.ceil(self._ring_seconds * rate), rate)
+        first = self._first_sample
+        self.ring = Ring(math.ceil(self._ring_seconds * rate), rate, first)
         # Networks deliver unevenly, and late is not lost.
-        self.clock = SampleClock(rate, tolerance_seconds=2.0, settle_seconds=10.0)
+        self.clock = SampleClock(rate, tolerance_seconds=2.0, settle_seconds=10.0, first=first)
         self._intake = Intake(self.ring, self.clock, self._wake)
         self._intake.interrupt(self._cause)
         self._thread.start()

@@ -77,9 +77,19 @@ class Segmenter:
         self._plan = plan
         self._resampler = Resampler(ring.sample_rate, plan.sample_rate)
         self._segment_length = round(plan.segment_seconds * ring.sample_rate)
-        self._origin = 0  # first sample of the stretch
+        self._origin = ring.first  # first sample of the stretch
         self._number = 0  # of the next segment in the stretch
-        self._covered = 0  # every sample below it lies in a segment that was handed out, or was skipped
+        self._covered = (
+            ring.first
+        )  # every sample below it lies in a segment that was handed out, or was skipped
+
+    def go_on(self, plan: Plan) -> Segmenter:
+        """One that goes on where this one is, with another division of time. Nothing is heard twice, nothing is left out."""
+        following = Segmenter(self._source, self._ring, plan)
+        start = self._start()
+        gaps = [gap.index for gap in self._ring.gaps if self._origin < gap.index <= start]
+        following._origin, following._covered = min([start, *gaps]), self._covered
+        return following
 
     def take(self, *, ended: bool) -> Segment | Skipped | StretchEnd | None:
         """The next thing that is due, or None when more sound must come first.

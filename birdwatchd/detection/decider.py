@@ -85,6 +85,25 @@ class Decider:
             refractory_seconds=deciding.refractory_seconds,
         )
 
+    def go_on_from(self, before: Decider, heard_to: int) -> None:
+        """Take the place of one with other rules for the same model, from the sample `heard_to` on: detections go on."""
+        self._detector.go_on_from(before._detector)
+        old, new = before._rules, self._rules
+        stricter = new.deciding.voice.threshold < old.deciding.voice.threshold
+        self.voices.go_on_from(before.voices, heard_to, judged=not stricter and {*new.human} <= {*old.human})
+
+    def take_over_from(self, before: Decider, heard_to: int) -> None:
+        """Take the place of one with another model, from the sample `heard_to` on. It has ended its detections."""
+        old = before._rules
+        index_of = {label.scientific_name: label.index for label in self._rules.labels}
+        known = {
+            label.index: index_of[label.scientific_name]
+            for label in old.labels
+            if label.scientific_name in index_of
+        }
+        self._detector.take_over_from(before._detector, known)
+        self.voices.go_on_from(before.voices, heard_to, judged=bool(old.human))
+
     def listen(self, start: int, stop: int, values: NDArray[np.float32]) -> None:
         """Look for voices in a segment, `values` float32 (labels,). Before the windows that hold it.
 

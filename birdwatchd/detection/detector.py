@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.domain import Detection, detection_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from birdwatchd.domain import Label, Window
 
@@ -57,6 +57,17 @@ class Detector:
         self._refractory = timedelta(seconds=refractory_seconds)
         self._open: dict[int, tuple[Detection, datetime]] = {}  # with the start of the last window that fired
         self._ended: dict[int, tuple[int, datetime]] = {}  # last sample and time of the latest one
+
+    def go_on_from(self, before: Detector) -> None:
+        """Take the place of one with other settings: what goes on there goes on here."""
+        self._open, self._ended = before._open, before._ended
+
+    def take_over_from(self, before: Detector, known: Mapping[int, int]) -> None:
+        """Take the place of one for another model; `known` gives this one's index of a label for that of the other.
+
+        What the other one has ended is not told twice, and its species rest on.
+        """
+        self._ended = {known[index]: end for index, end in before._ended.items() if index in known}
 
     def is_open(self, label: Label) -> bool:
         """Does a detection of it go on?"""

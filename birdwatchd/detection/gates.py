@@ -125,6 +125,12 @@ class VoiceSpans:
         self.spans: Spans = ()
         self.unheard: Spans = ()
 
+    def go_on_from(self, before: VoiceSpans, heard_to: int, *, judged: bool) -> None:
+        """Keep what is known below the sample `heard_to`: all of it, or else nobody knows who spoke there."""
+        self.spans, self.unheard = before.spans, before.unheard
+        if not judged:
+            self.miss(0, heard_to)
+
     def mark(self, start: int, stop: int, values: NDArray[np.float32]) -> None:
         """Note the segment, `values` float32 (labels,), if any of the human labels is high enough in it."""
         if self._human and float(values[self._human].max()) >= self._threshold:

@@ -127,3 +127,76 @@ def test_closing_lets_a_waiting_writer_go() -> None:
     writer.join(10)
     assert results == [False]
     assert ring.written == 10
+
+
+@given(
+    capacity=st.integers(5, 30),
+    before=st.lists(st.integers(1, 5), max_size=20),
+    more=st.integers(1, 40),
+    after=st.lists(st.integers(1, 5), max_size=30),
+)
+def test_a_ring_that_grows_goes_on_with_what_is_there(
+    capacity: int, before: list[int], more: int, after: list[int]
+) -> None:
+    ring = Ring(capacity, 1000)
+    for count in before:
+        ring.write(numbered(ring.written, count))
+    there = ring.oldest
+    ring.grow(capacity + more)
+    for count in after:
+        ring.write(numbered(ring.written, count))
+        assert ring.capacity == capacity + more
+        assert ring.oldest == max(there, ring.written - ring.capacity)
+        assert ring.read(ring.oldest, ring.written).tolist() == list(range(ring.oldest, ring.written))
+    ring.grow(capacity)
+    ring.write(numbered(ring.written, 1))
+    assert ring.capacity == capacity + more * bool(after) or not after
+
+
+def read_for_ever(ring: Ring, stop: threading.Event, wrong: list[int]) -> None:
+    while not stop.is_set():
+        first, last = ring.oldest, ring.written
+        try:
+            if not np.array_equal(ring.read(first, last), numbered(first, last - first)):
+                wrong.append(first)
+        except (Lapped, ValueError):
+            continue
+
+
+def write_for_ever(ring: Ring, stop: threading.Event) -> None:
+    while not stop.is_set():
+        ring.write(numbered(ring.written, 7))
+
+
+def test_a_ring_grows_under_a_writer_that_never_waits() -> None:
+    ring = Ring(2000, 1000)
+    stop, wrong = threading.Event(), list[int]()
+    threads = [threading.Thread(target=read_for_ever, args=(ring, stop, wrong)) for _ in range(2)]
+    threads.append(threading.Thread(target=write_for_ever, args=(ring, stop)))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for capacity in range(3000, 30_000, 1000):
+            ring.grow(capacity)
+            while ring.capacity != capacity:
+                pass
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(before)
+    assert not wrong
+    assert ring.written < 2**24  # floats tell all of these apart
+
+
+def test_a_ring_that_goes_on_where_another_ended() -> None:
+    ring = Ring(10, 1000, first=500)
+    assert (ring.first, ring.oldest, ring.written) == (500, 500, 500)
+    with pytest.raises(Lapped):
+        ring.read(499, 500)
+    ring.write(numbered(500, 8))
+    assert ring.read(500, 508).tolist() == list(range(500, 508))
+    ring.write(numbered(508, 8))
+    assert ring.oldest == 506
