@@ -201,6 +201,17 @@ class Retention(Strict):
     """So much of the disk is left free for everybody else."""
 
 
+class Backup(Strict):
+    """Copies of the database, made once a day while it is in use."""
+
+    folder: FilePath | None = None
+    """Where they go: `backups` beside the database when left out; another disk is better."""
+    keep: Annotated[int, Field(ge=0), Numeric] = 3
+    """So many of the newest stay; 0 makes none."""
+    megabytes: Annotated[float, Field(gt=0), Numeric] = 200.0
+    """A larger database is not copied, and the log says so: every copy is written to the card as a whole."""
+
+
 class Store(Strict):
     """What is written down, and where."""
 
@@ -224,6 +235,8 @@ class Store(Strict):
     """Also write all that is heard, in hourly FLAC files below `clips_folder/recordings`."""
     retention: Retention = Retention.as_it_is()
     """How much of it stays."""
+    backup: Backup = Backup.as_it_is()
+    """Copies of the database."""
 
 
 class Log(Strict):
