@@ -25,6 +25,7 @@ from birdwatchd.config.kinds import (
     Option,
     Score,
     Seconds,
+    Sha256,
     SomeText,
     Takes,
     Threshold,
@@ -59,6 +60,8 @@ class Model(Strict):
 
     bundle: BundleName = "birdnet"
     """The name of a bundle in the models folder (`birdwatchd model list`), or the path of one."""
+    sha256: Sha256 | None = None
+    """Its hash, as `birdwatchd model info` tells it: any other file is refused. Not looked at when left out."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA when there is one."""
     precision: Literal["full", "half"] = "full"
