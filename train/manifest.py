@@ -202,10 +202,6 @@ def _cells(row: Row, folder: Path) -> list[object]:
     for label in row.labels:
         if SEPARATOR in label:
             raise UserError(f"the label {label!r} holds a {SEPARATOR!r}, which joins labels: rename it")
-        if not is_name(label):
-            raise UserError(
-                f"the label '{plain(label)[:60]}' is no name: no control characters, 200 characters at most: rename it"
-            )
     place = row.path.resolve()
     if place.is_relative_to(folder):
         place = place.relative_to(folder)
