@@ -28,7 +28,6 @@ from birdwatchd.service.schedule import Schedule
 from birdwatchd.service.signals import stopping_on_signals
 from birdwatchd.service.supervision import supervised
 from birdwatchd.service.vitals import Vitals
-from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.ledger import standing
 from birdwatchd.store.recorder import Recorder
@@ -73,8 +72,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
 
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
         stack.enter_context(stopping_on_signals(stop.set))
-        backups = stack.enter_context(Backups.of(config.store))
-        database = stack.enter_context(Database.open_or_renew(config.store.database, backups))
+        database = stack.enter_context(Database.open(config.store.database))
         retention = Retention(config.store.clips_folder, config.store.retention)
         surroundings = Surroundings(
             run_id=run_id,
@@ -103,7 +101,6 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         desk.start()
         schedule = stack.enter_context(Schedule(blueprint.zone))
         schedule.every(3600, "retention", retention.tidy, at_once=True)
-        schedule.every(3600, "backup", lambda: backups.make_daily(database), at_once=True)
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(

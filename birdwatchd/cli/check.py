@@ -81,11 +81,10 @@ def _card(loaded: Loaded) -> tuple[Card | None, str]:
 
     model = loaded.config.model
     try:
-        bundle = find(model.bundle, model.sha256)
+        bundle = find(model.bundle)
     except BundleError as error:
-        setting = "bundle" if model.sha256 is None else "sha256"
-        if model.bundle != "birdnet" or model.sha256 is not None:
-            loaded.refuse([Objection(("model", setting), str(error))])
+        if model.bundle != "birdnet":
+            loaded.refuse([Objection(("model", "bundle"), str(error))])
         return None, str(error)
     return read_card(bundle, loaded.config.language), ""
 
