@@ -27,6 +27,7 @@ COMMANDS = {
     "ledger": "birdwatchd.cli.ledger:ledger",
     "model": "birdwatchd.cli.model:model",
     "run": "birdwatchd.cli.run:run",
+    "status": "birdwatchd.cli.status:status",
     "why": "birdwatchd.cli.why:why",
 }
 

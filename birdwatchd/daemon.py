@@ -24,9 +24,12 @@ from birdwatchd.dispatch.plugins import Plugins
 from birdwatchd.listening import Listening
 from birdwatchd.pipeline import Pipeline
 from birdwatchd.places import Places
+from birdwatchd.service.observer import Parts
+from birdwatchd.service.progress import Progress
 from birdwatchd.service.schedule import Schedule
 from birdwatchd.service.signals import stopping_on_signals
 from birdwatchd.service.supervision import supervised
+from birdwatchd.service.telling import telling
 from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.database import Database
 from birdwatchd.store.ledger import standing
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.audio.source import Source
     from birdwatchd.config.load import Loaded
-    from birdwatchd.domain import DailySummary
+    from birdwatchd.domain import DailySummary, Detection
     from birdwatchd.pipeline import Listeners
 
 HEALTH_SECONDS = 60.0
@@ -114,7 +117,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 labels=len(blueprint.card.labels),
                 batch_limit=classifier.batch_limit,
                 minimum_dbfs=config.deciding.level.minimum_dbfs,
-                listeners=replace(listeners, account=vitals.account),
+                listeners=_observed(listeners, vitals),
                 history=History(blueprint.history_seconds, desk.first_ready),
             ),
             recorder,
@@ -153,14 +156,45 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             actions=[action.config.name for action in actions],
         )
         on_listening(sources)
+        observer = stack.enter_context(
+            telling(
+                Parts(
+                    run_id=run_id,
+                    version=__version__,
+                    path=loaded.path,
+                    config=lambda: config,
+                    zone=blueprint.zone,
+                    sources=sources,
+                    pipeline=listening.pipeline,
+                    vitals=vitals,
+                    recorder=recorder,
+                    desk=desk,
+                    schedule=schedule,
+                    clips_size=lambda: retention.size,
+                    progress=Progress(listening.pipeline, sources),
+                )
+            )
+        )
         supervision = stack.enter_context(supervised(listening.pipeline, sources))
         while listening.is_alive() and not stop.wait(0.2):
             supervision.turn()
+            observer.turn()
             if reason := reason_to_leave(sources):
                 logger.error("leaving, since only a new process can mend this", reason=reason)
                 listening.failed = True
                 break
     return not listening.failed
+
+
+def _observed(listeners: Listeners, vitals: Vitals) -> Listeners:
+    """The same, and what happens is counted."""
+
+    def detected(detection: Detection) -> None:
+        vitals.detected(detection)
+        if listeners.detection is not None:
+            listeners.detection(detection)
+
+    return replace(listeners, account=vitals.account, batch=vitals.batch, detection=detected)
 
 
 def _yesterday(blueprint: Blueprint) -> DailySummary:

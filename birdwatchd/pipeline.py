@@ -66,6 +66,8 @@ class Listeners:
     detection: Callable[[Detection], None] | None = None
     window: Callable[[Window, Scores], None] | None = None
     account: Callable[[Sequence[LedgerEntry]], None] | None = None
+    batch: Callable[[int, float], None] | None = None
+    """How many segments were classified at once, and how many seconds that took."""
 
 
 class Pipeline:
@@ -203,6 +205,16 @@ class Pipeline:
         track = self._tracks.find(source)
         return None if track is None or track.done else track.heard_to
 
+    def silent_seconds(self, source: str) -> float:
+        """For how long a source has been digital silence. From any thread."""
+        track = self._tracks.find(source)
+        return 0.0 if track is None else track.silent_seconds
+
+    def hours(self, source: str) -> ListeningHours | None:
+        """When a source is listened to; None is always. From any thread."""
+        track = self._tracks.find(source)
+        return None if track is None else track.hours
+
     def is_ready(self, source: str, sample: int) -> bool:
         """Is a source's sound below `sample` captured and analysed, or will it never be? From any thread."""
         track = self._tracks.find(source, sample - 1)
@@ -294,6 +306,8 @@ class Pipeline:
             self._classifier.classify(np.stack([segment.samples for segment in loud])) if loud else ()
         )
         processing_ns = time.perf_counter_ns() - began
+        if loud and self._listeners.batch is not None:
+            self._listeners.batch(len(loud), processing_ns / 1e9)
         for track, due in collected:
             if isinstance(due, Segment):
                 scores = self._nothing if self._silent(due) else next(scored)

@@ -130,6 +130,11 @@ class Track:
         """The first sample that is not analysed yet. Asked by any thread."""
         return self._heard_to
 
+    @property
+    def silent_seconds(self) -> float:
+        """For how long there has been nothing but digital silence. Asked by any thread."""
+        return self._silent_seconds
+
     def is_ready(self, sample: int) -> bool:
         """Is all below `sample` analysed, or is there nothing to wait for? Asked by any thread."""
         if self._heard_to >= sample or (self.done and self._heard_to >= self.source.ring.written):

@@ -78,7 +78,7 @@ class Item(Protocol):
 class Action(ABC):
     """Does something about a detection. A context manager: it may hold a connection.
 
-    All methods but the constructor and `after_seconds` are called on the action's own thread. `run` (or `run_batch`) gets
+    All methods but the constructor, `after_seconds` and `trouble` are called on the action's own thread. `run` (or `run_batch`) gets
     `config.timeout_seconds`; one that takes longer is left behind, and the action is suspended until it returns.
     """
 
@@ -130,6 +130,14 @@ class Action(ABC):
         The ring is made long enough for the settings `before_seconds` and `after_seconds`, where a Config has them.
         """
         return 0.0
+
+    @property
+    def trouble(self) -> str:
+        """Why it could not act just now, in words, as far as it knows without trying; empty when it could.
+
+        `birdwatchd status` shows it. Any thread asks, and does not wait.
+        """
+        return ""
 
     def on_health(self, health: Health) -> None:  # noqa: B027 - most do not care
         """What the node says of itself as soon as it listens, and every minute. Only the latest is kept while the action is busy."""

@@ -93,6 +93,12 @@ class Mqtt(Action):
         )
         return [*outcomes, *(rest for _ in items[len(outcomes) :])]
 
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection."""
+        line = self._line
+        return "" if line is None else line[0].absence.reason
+
     def on_health(self, health: Health) -> None:
         """Publish it. The first one says which sources there are."""
         link, standing, _ = self._open(health.node)

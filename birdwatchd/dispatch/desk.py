@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.actions import Action
     from birdwatchd.dispatch.context import Surroundings
+    from birdwatchd.dispatch.worker import Standing
     from birdwatchd.domain import DailySummary, Health
     from birdwatchd.store.database import Database
 
@@ -83,13 +84,17 @@ class Desk:
         for worker in self._workers.values():
             worker.inform(news)
 
-    def count_waiting(self) -> int:
-        """How many deliveries wait.
+    def standings(self) -> list[Standing]:
+        """How each action does. From any thread."""
+        return [worker.standing() for worker in tuple(self._workers.values())]
+
+    def count_waiting(self, *actions: str) -> int:
+        """How many deliveries wait, for these actions, or for all there ever were.
 
         Raises:
             StoreError: the database cannot be read.
         """
-        return self._outbox.count_waiting()
+        return self._outbox.count_waiting(actions)
 
     def first_ready(self, source: str) -> int | None:
         """Up to where a source's sound has to be analysed for the first clip that is still to be made of it; None: none is."""

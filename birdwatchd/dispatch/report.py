@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,9 +29,17 @@ class Report:
         self._error = ""
         self._failed = 0
         self._in_trouble = False
+        self.counts: Counter[DeliveryStatus] = Counter()
+        """What became of deliveries in this run, but for those that still wait. To be read by any thread."""
+
+    @property
+    def error(self) -> str:
+        """Why it does not get on just now; empty when it does. From any thread."""
+        return "the database cannot be written" if self._in_trouble else self._error
 
     def settled(self, entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
         """What became of a batch."""
+        self.counts.update(one.status for one in outcomes if one.status != "waiting")
         by_number = {entry.number: entry for entry in entries}
         given_up = [one for one in outcomes if one.status not in ("done", "waiting")]
         failed = [one for one in outcomes if one.status == "waiting"]
@@ -44,9 +53,8 @@ class Report:
                 species=detection.label.common_name,
                 id=detection.id,
             )
-        self.gave_up(
-            len(given_up[MOST_LINES:]), given_up[-1].status if given_up else "dead", "as the ones before"
-        )
+        if given_up[MOST_LINES:]:
+            self._say_given_up(len(given_up[MOST_LINES:]), given_up[-1].status, "as the ones before")
         if failed:
             self._failing(failed, by_number[failed[0].number])
         elif any(one.status == "done" for one in outcomes):
@@ -55,9 +63,8 @@ class Report:
     def gave_up(self, count: int, status: DeliveryStatus, reason: str) -> None:
         """Deliveries that were given up all at once."""
         if count:
-            logger.warning(
-                "deliveries given up", action=self._action, status=status, deliveries=count, reason=reason
-            )
+            self.counts[status] += count
+            self._say_given_up(count, status, reason)
 
     def not_ready(self, error: BaseException, seconds: float) -> None:
         """It cannot begin."""
@@ -87,6 +94,11 @@ class Report:
         if self._in_trouble:
             logger.warning("deliveries go on", action=self._action)
         self._in_trouble = False
+
+    def _say_given_up(self, count: int, status: DeliveryStatus, reason: str) -> None:
+        logger.warning(
+            "deliveries given up", action=self._action, status=status, deliveries=count, reason=reason
+        )
 
     def _failing(self, failed: Sequence[Outcome], entry: Entry) -> None:
         self._failed += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from birdwatchd.domain import Health
 from birdwatchd.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from birdwatchd.actions import Action
     from birdwatchd.dispatch.context import Surroundings, Task
@@ -43,6 +43,18 @@ logger = structlog.get_logger()
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one action does."""
+
+    name: str
+    kind: str
+    settled: Mapping[str, int]
+    """What became of deliveries in this run."""
+    trouble: str
+    """Why it does not get on; empty when it does."""
 
 
 class Worker(threading.Thread):
@@ -98,6 +110,15 @@ class Worker(threading.Thread):
         """Do what is due, and end; at the monotonic time `deadline` at the latest."""
         self._stop_at = deadline
         self._wake.set()
+
+    def standing(self) -> Standing:
+        """How it does. From any thread."""
+        overdue = self._hands.is_busy
+        trouble = (
+            f"it does not return (timeout_seconds: {self._timeout:g})" if overdue else self._report.error
+        )
+        settled = {str(status): count for status, count in self._report.counts.copy().items()}
+        return Standing(self.name_of_action, self.action.config.kind, settled, trouble)
 
     def run(self) -> None:
         while True:

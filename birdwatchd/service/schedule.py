@@ -59,6 +59,8 @@ class Schedule:
         self._wall = wall
         self._offset = wall() - monotonic()
         self._jobs: dict[str, Job] = {}
+        self.clock_steps = 0
+        """How often the system clock was set meanwhile."""
         self._scheduler: Any = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(1)},
@@ -94,6 +96,7 @@ class Schedule:
         if abs(step) <= STEP_SECONDS:
             return
         self._offset += step
+        self.clock_steps += 1
         now = datetime.fromtimestamp(self._wall(), UTC)
         for job in self._scheduler.get_jobs():
             if not hasattr(job.trigger, "interval"):

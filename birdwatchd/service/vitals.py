@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.domain import Health, SourceHealth
 from birdwatchd.errors import Lapped
+from birdwatchd.service.status import ModelStatus, Seconds
 from birdwatchd.service.written import written_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from birdwatchd.audio.source import Source
-    from birdwatchd.domain import LedgerEntry
+    from birdwatchd.domain import Detection, LedgerEntry
 
+BATCH_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""What batches are sorted by."""
+TOO_SLOW = "too slow"
+"""The cause of sound that was skipped for want of time, as in the ledger."""
+SLOW_SECONDS = 600.0
 LEVEL_SECONDS = 1.0
 FLOOR_DBFS = -200.0
 """The level of digital silence: not every reader of numbers knows minus infinity."""
@@ -34,6 +41,11 @@ class Vitals:
         self._lock = threading.Lock()
         self._seconds: dict[tuple[str, str], float] = defaultdict(float)  # by source and kind
         self._lost: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._skipped: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._slow_at: dict[str, float] = {}
+        self._detections: Counter[str] = Counter()
+        self._batches: Counter[float] = Counter()
+        self._segments, self._busy_seconds = 0, 0.0
         self._heard: dict[str, tuple[int, float]] = {}  # samples written, and since when
 
     def account(self, entries: Iterable[LedgerEntry]) -> None:
@@ -42,8 +54,60 @@ class Vitals:
             for entry in entries:
                 if entry.kind == "lost":
                     self._lost[entry.source][entry.cause] += entry.seconds
+                elif entry.kind == "skipped":
+                    self._skipped[entry.source][entry.cause] += entry.seconds
+                    if entry.cause == TOO_SLOW:
+                        self._slow_at[entry.source] = time.monotonic()
                 else:
                     self._seconds[entry.source, entry.kind] += entry.seconds
+
+    def detected(self, detection: Detection) -> None:
+        """Count a detection when it starts."""
+        if detection.state == "started":
+            with self._lock:
+                self._detections[detection.source] += 1
+
+    def batch(self, segments: int, seconds: float) -> None:
+        """Count what the classifier did at once."""
+        with self._lock:
+            self._batches[next((bound for bound in BATCH_SECONDS if seconds <= bound), math.inf)] += 1
+            self._segments += segments
+            self._busy_seconds += seconds
+
+    def seconds(self, source: str) -> Seconds:
+        """What became of a source's seconds since the daemon began."""
+        with self._lock:
+            return Seconds(
+                expected=self._seconds[source, "expected"],
+                captured=self._seconds[source, "captured"],
+                analysed=self._seconds[source, "analysed"],
+                lost={cause: lost for cause, lost in self._lost[source].items() if lost > 0},
+                skipped=dict(self._skipped[source]),
+            )
+
+    def detections(self, source: str) -> int:
+        """How many started in this run."""
+        with self._lock:
+            return self._detections[source]
+
+    def was_slow(self, source: str) -> bool:
+        """Whether sound of it was skipped in the last minutes, because there was no time to analyse it."""
+        with self._lock:
+            return time.monotonic() - self._slow_at.get(source, -math.inf) < SLOW_SECONDS
+
+    def model(self) -> ModelStatus:
+        """What the classifier did."""
+        with self._lock:
+            bounds = [*BATCH_SECONDS, math.inf]
+            counts = accumulate(self._batches[bound] for bound in bounds)
+            return ModelStatus(
+                name=self._model,
+                device=self._device,
+                batches=self._batches.total(),
+                segments=self._segments,
+                seconds=self._busy_seconds,
+                batch_seconds=dict(zip(BATCH_SECONDS, counts, strict=False)),
+            )
 
     def health(self, sources: Sequence[Source], deliveries_waiting: int) -> Health:
         """How it does now."""
@@ -51,7 +115,7 @@ class Vitals:
             return Health(
                 node=self._node,
                 at=datetime.now(UTC),
-                uptime_seconds=self._uptime,
+                uptime_seconds=self.uptime_seconds,
                 version=self._version,
                 model=self._model,
                 device=self._device,
@@ -76,17 +140,22 @@ class Vitals:
         """Seconds since the newest sample."""
         written = source.ring.written
         if not isinstance(source.clock, FileClock):
-            age = (datetime.now(UTC) - source.clock.at(written)).total_seconds() if written else self._uptime
+            age = (
+                (datetime.now(UTC) - source.clock.at(written)).total_seconds()
+                if written
+                else self.uptime_seconds
+            )
             return max(0.0, age)
         # A recording's clock tells of another day: all that can be said is whether there was something since last time.
         before, changed = self._heard.get(source.name, (-1, 0.0))
         if written != before:
-            changed = self._uptime
+            changed = self.uptime_seconds
             self._heard[source.name] = written, changed
-        return self._uptime - changed
+        return self.uptime_seconds - changed
 
     @property
-    def _uptime(self) -> float:
+    def uptime_seconds(self) -> float:
+        """Since the daemon began."""
         return time.monotonic() - self._started
 
 

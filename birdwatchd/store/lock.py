@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from birdwatchd.errors import StoreError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class WriterLock:
@@ -53,3 +50,18 @@ class WriterLock:
         except OSError:
             # A full disk: the lock holds all the same, only the pid is missing from another's message.
             return
+
+
+def owner(database: Path) -> int | None:
+    """The process that has the lock of `database`, 0 when it is not known which; None when nobody has it. Takes nothing."""
+    try:
+        file = database.with_name(database.name + ".lock").stat()
+        locks = Path("/proc/locks").read_text()
+    except OSError:
+        return None
+    for line in locks.splitlines():
+        # `1: FLOCK ADVISORY WRITE 4711 fd:01:1234 0 EOF`; waiting ones have an arrow.
+        match line.split():
+            case [_, "FLOCK", _, "WRITE", pid, place, *_] if place.endswith(f":{file.st_ino}"):
+                return int(pid) if pid.isdecimal() else 0
+    return None

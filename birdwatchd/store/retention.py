@@ -99,6 +99,11 @@ class Retention:
             promised, _ = self._promised.pop(threading.get_ident(), (size, 0.0))
             self._size += size - promised
 
+    @property
+    def size(self) -> int | None:
+        """Bytes below the clips folder; None until it was looked through for the first time. From any thread."""
+        return None if self._looked is None else self._size
+
     def tidy(self) -> Gone:
         """Look through the folder, delete what is too old or too much, and say so. Meant for once an hour."""
         with self._lock:

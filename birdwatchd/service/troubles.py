@@ -1,0 +1,49 @@
+"""What is wrong, in sentences for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from birdwatchd.config.schema import Store
+    from birdwatchd.service.schedule import Job
+    from birdwatchd.service.status import ActionStatus, SourceStatus, StoreStatus
+
+SILENT_SECONDS = 60.0
+"""With digital silence for so long, a microphone counts as deaf."""
+GIGABYTE = 1e9
+
+
+def deafness(sources: Iterable[SourceStatus]) -> list[str]:
+    """Who does not hear."""
+    sources = list(sources)
+    away = [f"{one.name} is away: {one.fault}" for one in sources if one.fault]
+    return away + [
+        f"{one.name} hears nothing but digital silence for {one.silent_seconds / 60:.0f} min: is the microphone "
+        "dead or muted?"
+        for one in sources
+        if not one.fault and one.silent_seconds >= SILENT_SECONDS and one.state != "finished"
+    ]
+
+
+def in_acting(actions: Iterable[ActionStatus]) -> list[str]:
+    """Which actions do not get on."""
+    return [f"{one.name}: {one.trouble}" for one in actions if one.trouble]
+
+
+def in_schedule(jobs: Iterable[Job]) -> list[str]:
+    """What went wrong the last time that it was done."""
+    return [f"{job.name}: {job.outcome}" for job in jobs if job.outcome not in ("", "done")]
+
+
+def in_room(config: Store, store: StoreStatus) -> list[str]:
+    """Whether the disk fills up."""
+    least = config.retention.free_gigabytes
+    if store.free_bytes is None or store.free_bytes >= least * GIGABYTE:
+        return []
+    free = store.free_bytes / GIGABYTE
+    return [
+        f"only {free:.2f} GB are free where {store.database} lies, less than store.retention.free_gigabytes ({least:g})"
+    ]
