@@ -147,15 +147,6 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         )
         schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)
         schedule.daily(0, 1, "daily summary", lambda: desk.inform(_yesterday(blueprint)))
-        logger.info(
-            "listening",
-            sources=[source.name for source in sources],
-            model=blueprint.model,
-            device=classifier.device,
-            database=str(config.store.database),
-            actions=[action.config.name for action in actions],
-        )
-        on_listening(sources)
         observer = stack.enter_context(
             telling(
                 Parts(
@@ -175,6 +166,15 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 )
             )
         )
+        logger.info(
+            "listening",
+            sources=[source.name for source in sources],
+            model=blueprint.model,
+            device=classifier.device,
+            database=str(config.store.database),
+            actions=[action.config.name for action in actions],
+        )
+        on_listening(sources)
         supervision = stack.enter_context(supervised(listening.pipeline, sources))
         while listening.is_alive() and not stop.wait(0.2):
             supervision.turn()

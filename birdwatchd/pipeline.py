@@ -157,6 +157,11 @@ class Pipeline:
         for track in self._tracks:
             track.judge_by(deciders[track.source.name], history)
 
+    def listen_at(self, hours: Mapping[str, ListeningHours | None]) -> None:
+        """Other listening hours, by source. In `between`."""
+        for track in self._tracks:
+            track.hours = hours[track.source.name]
+
     def listen_with(
         self,
         classifier: Classifier,

@@ -1,0 +1,173 @@
+"""`birdwatchd status` of the real daemon: what a person, a program and a shell script get."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import soundfile
+
+from tests.integration.test_run import BIRDWATCHD, RATE, birdwatchd, noise, read_until, tone
+from tests.integration.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONFIG = """\
+node: wood
+model:
+  bundle: {bundle}
+location:
+  latitude: 52.5
+  longitude: 13.4
+  timezone: Europe/Berlin
+sources:
+  - name: garden
+    kind: recording
+    path: {folder}/day.wav
+    start: now
+  - name: attic
+    kind: recording
+    path: {folder}/day.wav
+    start: 2026-05-01T12:00:00+02:00
+    listening: [13:00..14:00]
+{more}
+actions:
+  - name: told
+    kind: log
+store:
+  database: {folder}/birds.sqlite
+  clips_folder: {folder}/clips
+"""
+AWAY = """\
+  - name: pond
+    kind: stream
+    url: rtsp://listener:secret@127.0.0.1:1/none
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
+    folder = tmp_path_factory.mktemp("station")
+    sound = noise(120)
+    for second in range(2, 118, 10):
+        sound[second * RATE : (second + 3) * RATE] += tone(4000, 3)
+    soundfile.write(folder / "day.wav", sound, RATE)
+    path = folder / "config.yaml"
+    path.write_text(CONFIG.format(bundle=tiny_bundle, folder=folder, more=""))
+    return path
+
+
+@contextmanager
+def running(config: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([*BIRDWATCHD, "run", "-c", str(config)], stderr=subprocess.PIPE, text=True)
+    try:
+        read_until(process, "listening")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def daemon(config: Path) -> Iterator[subprocess.Popen[str]]:
+    """One that does well, for all who only ask it."""
+    with running(config) as process:
+        yield process
+
+
+def ask(config: Path, status: int = 0) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(birdwatchd("status", "-c", config, "--json", status=status).stdout)
+    return said
+
+
+def test_a_daemon_that_does_well_says_so(daemon: subprocess.Popen[str], config: Path) -> None:
+    read_until(daemon, "detection")
+    wait_until(lambda: ask(config)["sources"][0]["run"]["captured"] > 5, "the ledger was brought up to date")
+    said = ask(config)
+    assert (said["node"], said["faults"], said["warnings"]) == ("wood", [], [])
+    assert said["process"]["pid"] == daemon.pid
+    assert said["config"] == str(config)
+    garden, attic = said["sources"]
+    assert (garden["state"], garden["kind"], garden["hours"]) == ("listening", "recording", None)
+    assert garden["detections"] >= 1
+    assert -60 < garden["level_dbfs"] < 0
+    assert garden["run"]["analysed"] > 0
+    # It is judged by the time at which it was recorded.
+    assert (attic["state"], attic["detections"]) == ("resting", 0)
+    assert attic["hours"] == {"inside": False, "until": "2026-05-01T11:00:00.000+00:00"}
+    assert attic["run"]["skipped"]["not listening hours"] > 0
+    assert said["model"]["segments"] > 0
+    assert max(said["model"]["batch_seconds"].values()) == said["model"]["batches"]
+    (action,) = said["actions"]
+    assert (action["name"], action["kind"], action["trouble"]) == ("told", "log", "")
+    wait_until(lambda: ask(config)["actions"][0]["settled"].get("done"), "the log has it")
+    jobs = {job["name"]: job for job in said["schedule"]}
+    assert {"retention", "health", "daily summary", "deliveries"} <= jobs.keys()
+    assert jobs["retention"]["outcome"] == "done"
+    assert jobs["daily summary"]["next"].endswith(("22:01:00.000+00:00", "23:01:00.000+00:00"))
+    assert said["store"]["database_bytes"] > 0
+    assert said["store"]["fault"] == ""
+    assert said["process"]["memory_bytes"] > 10e6
+
+
+@pytest.mark.usefixtures("daemon")
+def test_people_get_tables(config: Path) -> None:
+    shown = birdwatchd("status", "-c", config).stdout
+    assert shown.startswith("wood: all is well\n")
+    for words in (
+        "garden",
+        "listening",
+        "resting until 2026-05-01 13:00",
+        "retention",
+        "every hour",
+        "free, clips take",
+    ):
+        assert words in shown, shown
+
+
+def test_a_daemon_that_is_stopped_is_there_and_silent(daemon: subprocess.Popen[str], config: Path) -> None:
+    """It hangs as a whole: that is an answer too, and no wait for ever."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        silent = birdwatchd("status", "-c", config, status=1).stderr
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+    assert "it has not answered for 10 s" in silent
+    assert len(silent.splitlines()) == 1
+
+
+def test_with_daemons_that_come_and_go_it_knows_whom_it_asks(config: Path, tmp_path: Path) -> None:
+    own = tmp_path / "config.yaml"
+    own.write_text(config.read_text().replace(f"database: {config.parent}", f"database: {tmp_path}"))
+    with running(own) as first:
+        assert ask(own)["process"]["pid"] == first.pid
+        first.kill()
+        first.wait()
+        refused = birdwatchd("status", "-c", own, status=2).stderr
+    assert refused.startswith("birdwatchd: none runs with the database ")
+    assert "birdwatchd run" in refused
+    assert len(refused.splitlines()) == 1
+    # What is wrong is said, and is the exit status.
+    own.write_text(own.read_text().replace("sources:\n", f"sources:\n{AWAY}"))
+    with running(own) as second:
+        read_until(second, "stream away")
+        said = ask(own, status=1)
+        assert said["process"]["pid"] == second.pid
+        (fault,) = said["faults"]
+        assert fault.startswith("pond is away: ")
+        assert "secret" not in json.dumps(said)
+        shown = birdwatchd("status", "-c", own, status=1).stdout
+        assert shown.startswith("wood: something is wrong\n  pond is away: ")
+        second.terminate()
+        assert second.wait(30) == 0
+    birdwatchd("status", "-c", own, status=2)
+    assert not list(tmp_path.glob("*.sock"))

@@ -1,0 +1,260 @@
+"""What the observer makes of what it sees: all is well, or a sentence for each thing that is not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pytest
+
+from birdwatchd.audio.clock import FileClock
+from birdwatchd.audio.ring import Ring
+from birdwatchd.config.schema import Config
+from birdwatchd.dispatch.worker import Standing
+from birdwatchd.errors import StoreError
+from birdwatchd.hours import Hours
+from birdwatchd.listening_hours import ListeningHours
+from birdwatchd.service.observer import Observer, Parts
+from birdwatchd.service.progress import Progress
+from birdwatchd.service.schedule import Schedule
+from birdwatchd.service.vitals import Vitals
+from tests.integration.waiting import wait_until
+from tests.rows import entry, write
+
+if TYPE_CHECKING:
+    from birdwatchd.audio.source import Source
+
+RATE = 1000
+
+
+class Tape:
+    """A source, what the pipeline knows of it, and the pipeline."""
+
+    name, site, finished, fault, waits = "garden", "", False, "", False
+
+    def __init__(self) -> None:
+        self.ring = Ring(60 * RATE, RATE)
+        self.clock = FileClock(RATE)
+        self.clock.anchor(0, datetime.now(UTC))
+        self.silence = 0.0
+        self.listening: ListeningHours | None = None
+        self.heard_to: int | None = 0
+        self.heartbeat = 0.0
+
+    def play(self, seconds: float) -> None:
+        self.ring.write(np.tile([0.1, -0.1], round(seconds * RATE / 2)).astype(np.float32))
+
+    def analysed_to(self, _source: str) -> int | None:
+        return self.heard_to
+
+    def silent_seconds(self, _source: str) -> float:
+        return self.silence
+
+    def hours(self, _source: str) -> ListeningHours | None:
+        return self.listening
+
+
+class Desk:
+    standing = Standing("tell", "mqtt", {"done": 3, "dead": 1}, "")
+    waits: int | None = 2
+
+    def standings(self) -> list[Standing]:
+        return [self.standing]
+
+    def count_waiting(self, *_actions: str) -> int:
+        if self.waits is None:
+            raise StoreError("no disk")
+        return self.waits
+
+
+class Recorder:
+    pending, fault = 0, ""
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Station:
+    """A daemon that does well, until a test sees to it."""
+
+    def __init__(self, database: Path) -> None:
+        self.tape, self.desk, self.recorder, self.clock = Tape(), Desk(), Recorder(), Clock()
+        self.tape.heartbeat = self.clock.now
+        self.schedule = Schedule()
+        self.vitals = Vitals(node="wood", version="1", model="tiny-1", device="cpu")
+        source = cast("Source", self.tape)
+        self.config = Config.model_validate(
+            {
+                "node": "wood",
+                "sources": [{"kind": "microphone", "name": "garden"}],
+                "store": {"database": str(database)},
+            }
+        )
+        self.observer = Observer(
+            Parts(
+                run_id="run",
+                version="1",
+                path=Path("config.yaml"),
+                config=lambda: self.config,
+                zone=UTC,
+                sources=[source],
+                pipeline=self.tape,
+                vitals=self.vitals,
+                recorder=self.recorder,
+                desk=self.desk,
+                schedule=self.schedule,
+                clips_size=lambda: 5,
+                progress=Progress(self.tape, [source]),
+            ),
+            monotonic=self.clock,
+        )
+
+    def ask(self) -> dict[str, Any]:
+        self.clock.now += 1
+        said: dict[str, Any] = json.loads(self.observer.status().to_json())
+        return said
+
+    def wrong(self) -> tuple[list[str], list[str]]:
+        said = self.ask()
+        return said["faults"], said["warnings"]
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Station:
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    today = [entry(60.0, kind, hour=now) for kind in ("expected", "captured", "analysed")]
+    return Station(write(tmp_path / "db", *today))
+
+
+def test_a_station_that_does_well(station: Station) -> None:
+    station.tape.play(4)
+    station.tape.heard_to = 3 * RATE
+    said = station.ask()
+    assert (said["node"], said["faults"], said["warnings"]) == ("wood", [], [])
+    (garden,) = said["sources"]
+    assert (garden["kind"], garden["state"], garden["behind_seconds"]) == ("microphone", "listening", 1.0)
+    assert garden["today"] == {"expected": 60, "captured": 60, "analysed": 60, "lost": {}, "skipped": {}}
+    assert said["actions"] == [
+        {"name": "tell", "kind": "mqtt", "waiting": 2, "settled": {"done": 3, "dead": 1}, "trouble": ""}
+    ]
+    assert said["store"]["clips_bytes"] == 5
+    assert datetime.fromisoformat(said["at"]) - datetime.fromisoformat(said["started"]) < timedelta(minutes=1)
+
+
+def test_who_asks_without_end_gets_the_same_answer(station: Station) -> None:
+    first = station.observer.status()
+    assert station.observer.status() is first
+    station.clock.now += 1
+    assert station.observer.status() is not first
+
+
+def test_a_source_that_is_away(station: Station) -> None:
+    station.tape.fault = "device gone"
+    assert station.wrong() == (["garden is away: device gone"], [])
+    assert station.ask()["sources"][0]["state"] == "away"
+
+
+def test_a_microphone_that_is_dead_though_it_delivers(station: Station) -> None:
+    station.tape.silence = 59.0
+    assert station.wrong() == ([], [])
+    station.tape.silence = 720.0
+    (fault,), _ = station.wrong()
+    assert fault == "garden hears nothing but digital silence for 12 min: is the microphone dead or muted?"
+
+
+def test_a_pipeline_that_hangs(station: Station) -> None:
+    for _ in range(40):
+        station.clock.now += 1
+        station.tape.play(0.1)
+        station.tape.heard_to = station.tape.ring.written
+        station.observer.turn()
+    (fault,), _ = station.wrong()
+    assert fault.startswith("the pipeline has not turned for ")
+
+
+def test_a_main_thread_that_hangs(station: Station) -> None:
+    station.clock.now += 31
+    (fault,), _ = station.wrong()
+    assert fault.startswith("the main thread has not turned for ")
+
+
+def test_a_disk_that_cannot_be_written(station: Station) -> None:
+    station.recorder.fault, station.recorder.pending, station.desk.waits = "the disk is full", 7, None
+    said = station.ask()
+    assert said["faults"] == ["the disk is full"]
+    assert said["store"]["pending"] == 7
+    assert said["actions"][0]["waiting"] is None
+
+
+def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
+    assert Station(tmp_path / "nowhere" / "db").ask()["sources"][0]["today"] is None
+
+
+def test_an_action_that_does_not_get_on(station: Station) -> None:
+    station.desk.standing = replace(station.desk.standing, trouble="connection refused")
+    assert station.wrong() == ([], ["tell: connection refused"])
+
+
+def test_a_machine_that_is_too_slow(station: Station) -> None:
+    station.vitals.account([entry(9.0, "skipped", "silence")])
+    assert station.wrong() == ([], [])
+    station.vitals.account([entry(9.0, "skipped", "too slow")])
+    assert station.wrong() == ([], ["garden: too slow, sound was skipped in the last minutes"])
+
+
+def test_work_that_failed(station: Station) -> None:
+    def fail() -> None:
+        raise ValueError("no room")
+
+    station.schedule.every(3600, "backup", fail, at_once=True)
+    with station.schedule:
+        wait_until(lambda: station.schedule.jobs()[0].outcome, "it was tried")
+        assert station.wrong() == ([], ["backup: ValueError: no room"])
+
+
+def test_a_disk_that_fills_up(station: Station) -> None:
+    settings = {**station.config.model_dump(), "sources": [{"kind": "microphone", "name": "garden"}]}
+    settings["store"]["retention"]["free_gigabytes"] = 1e6
+    station.config = Config.model_validate(settings)
+    _, (warning,) = station.wrong()
+    assert warning.startswith("only ")
+    assert "store.retention.free_gigabytes (1e+06)" in warning
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_listening_hours(station: Station, *, rests: bool) -> None:
+    now = datetime.now(UTC)
+    shift = 3 if rests else 0
+    begin, end = (f"{now + timedelta(hours=shift + one):%H:%M}" for one in (-1, 1))
+    station.tape.listening = ListeningHours("garden", Hours([f"{begin}..{end}"], UTC, None), 0.0)
+    (garden,) = station.ask()["sources"]
+    assert garden["state"] == ("resting" if rests else "listening")
+    assert garden["hours"]["inside"] is not rests
+    until = datetime.fromisoformat(garden["hours"]["until"])
+    assert f"{until:%H:%M}" == (begin if rests else end)
+
+
+def test_a_recording_has_its_own_time(station: Station) -> None:
+    station.tape.clock = FileClock(RATE)
+    station.tape.clock.anchor(0, datetime(2026, 5, 1, 12, tzinfo=UTC))
+    station.tape.waits = True
+    station.tape.listening = ListeningHours("garden", Hours(["11:00..13:00"], UTC, None), 0.0)
+    (garden,) = station.ask()["sources"]
+    assert (garden["state"], garden["hours"]["until"]) == ("listening", "2026-05-01T13:00:00.000+00:00")
+
+
+def test_what_the_classifier_did_is_counted(station: Station) -> None:
+    for seconds in (0.004, 0.03, 0.03, 100.0):
+        station.vitals.batch(2, seconds)
+    model = station.ask()["model"]
+    assert (model["batches"], model["segments"], model["seconds"]) == (4, 8, pytest.approx(100.064))
+    bounds = model["batch_seconds"]
+    assert (bounds["0.005"], bounds["0.02"], bounds["0.05"], bounds["10.0"]) == (1, 1, 3, 3)
