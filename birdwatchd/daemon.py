@@ -52,9 +52,7 @@ HEALTH_SECONDS = 60.0
 logger = structlog.get_logger()
 
 
-def run(  # noqa: PLR0915 - one function, read top to bottom
-    loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[Source]], None]
-) -> bool:
+def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[Source]], None]) -> bool:
     """Listen until every source is finished or a signal says stop.
 
     Args:
