@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ORIGIN = "birdwatchd"
+MOST_BYTES = 20_000
+"""Of an announcement; ours have about a thousand."""
 STALE_SECONDS = 180
 """Health comes every minute: after three it is not to be trusted any more."""
 
@@ -63,10 +65,12 @@ def announced_by(node: str, prefix: str) -> str:
 
 def is_ours(payload: bytes, node: str) -> bool:
     """Whether an announcement was made by this node."""
+    if len(payload) > MOST_BYTES:
+        return False
     try:
         entity = json.loads(payload)
         origin, unique_id = entity["origin"]["name"], entity["unique_id"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
     return bool(origin == ORIGIN and str(unique_id).startswith(f"{ORIGIN}_{node}_"))
 

@@ -6,6 +6,7 @@ Said again at every connect, and the announcements also whenever Home Assistant 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -15,12 +16,16 @@ from birdwatchd.actions.mqtt_link import Message
 from birdwatchd.actions.mqtt_payload import ONLINE, Topics, daily_payload, encode, health_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from birdwatchd.actions.mqtt_settings import Discovery
     from birdwatchd.domain import DailySummary, Health
 
 HOME_ASSISTANT = "homeassistant/status"
+BIRTH_SECONDS = 5.0
+"""What is announced is retained: a birth that follows the last one so soon needs no answer."""
+MOST_STRANGERS = 10_000
+"""Announcements of sources that may be gone, kept until it is known which there are. Anybody at the broker can make one."""
 
 logger = structlog.get_logger()
 
@@ -35,7 +40,14 @@ class Outlet(Protocol):
 class Standing:
     """The retained messages of one station."""
 
-    def __init__(self, node: str, topics: Topics, discovery: Discovery) -> None:
+    def __init__(
+        self,
+        node: str,
+        topics: Topics,
+        discovery: Discovery,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._node = node
         self._topics = topics
         self._discovery = discovery
@@ -45,6 +57,8 @@ class Standing:
         self._station: Station | None = None
         self._announced: dict[str, bytes] = {}
         self._strangers: set[str] = set()
+        self._monotonic = monotonic
+        self._answered: dict[str, float] = {}
 
     def greet(self, outlet: Outlet) -> None:
         """At each connect. What was announced in an earlier life comes back through `hear`."""
@@ -56,12 +70,21 @@ class Standing:
     def hear(self, outlet: Outlet, topic: str, payload: bytes, *, retained: bool) -> None:
         """Home Assistant's birth, or an announcement that stands at the broker."""
         if topic in self._births:
-            if payload == ONLINE and not retained:
+            if payload == ONLINE and not retained and self._is_first(topic):
                 _post(outlet, self._announced)
         elif payload and is_ours(payload, self._node):
             with self._lock:
-                self._strangers.add(topic)
+                if len(self._strangers) < MOST_STRANGERS:
+                    self._strangers.add(topic)
             self._remove_strangers(outlet)
+
+    def _is_first(self, birth: str) -> bool:
+        """Whether this birth was not answered a moment ago: who repeats it does not make us repeat everything."""
+        now = self._monotonic()
+        if now - self._answered.get(birth, float("-inf")) < BIRTH_SECONDS:
+            return False
+        self._answered[birth] = now
+        return True
 
     def tell_health(self, outlet: Outlet, health: Health) -> None:
         """Publish it, and announce the sources that it names where they are not the ones already announced."""
