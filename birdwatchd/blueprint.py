@@ -57,7 +57,7 @@ class Blueprint:
             UserError: there is no such model, or the two do not fit.
         """
         config = loaded.config
-        bundle = catalog.find(config.model.bundle)
+        bundle = catalog.find(config.model.bundle, config.model.sha256)
         card = read_card(bundle, config.language)
         loaded.refuse_unfit(card.input_seconds, card.labels)
         return cls(config, bundle, card)

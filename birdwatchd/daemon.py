@@ -31,6 +31,7 @@ from birdwatchd.service.signals import stopping_on_signals
 from birdwatchd.service.supervision import supervised
 from birdwatchd.service.telling import telling
 from birdwatchd.service.vitals import Vitals
+from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.ledger import standing
 from birdwatchd.store.recorder import Recorder
@@ -75,7 +76,8 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
 
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
         stack.enter_context(stopping_on_signals(stop.set))
-        database = stack.enter_context(Database.open(config.store.database))
+        backups = stack.enter_context(Backups.of(config.store))
+        database = stack.enter_context(Database.open_or_renew(config.store.database, backups))
         retention = Retention(config.store.clips_folder, config.store.retention)
         surroundings = Surroundings(
             run_id=run_id,
@@ -104,6 +106,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         desk.start()
         schedule = stack.enter_context(Schedule(blueprint.zone))
         schedule.every(3600, "retention", retention.tidy, at_once=True)
+        schedule.every(3600, "backup", lambda: backups.make_daily(database), at_once=True)
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(
@@ -134,9 +137,11 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             source.start()
             capture.take(source.name).callback(source.stop)
             sources.append(source)
-            decider = Decider(rules, occurrence, blueprint.naming(source, run_id))
             listening.pipeline.add(
-                source, decider, accounted.get(source.name), hours=blueprint.listening_hours(described)
+                source,
+                Decider(rules, occurrence, blueprint.naming(source, run_id)),
+                accounted.get(source.name),
+                hours=blueprint.listening_hours(described),
             )
         listening.start()
         schedule.every(

@@ -7,7 +7,8 @@
     │   ├── RecordingError   a file that is not readable as sound
     │   ├── StreamError      a stream that cannot be opened (no ffmpeg, wrong address)
     │   ├── BundleError      a model file that is not a model bundle
-    │   └── StoreError       a database that is newer, damaged, in use, or on a full disk
+    │   └── StoreError       a database that is newer, in use, or on a full disk
+    │       └── DamagedError a database that is not what was written to it
     ├── Lapped               a reader of the ring was overtaken by its writer
     └── DeviceStuck          a sound system call that does not return
 
@@ -45,6 +46,10 @@ class BundleError(UserError):
 
 class StoreError(UserError):
     """A database that cannot be used."""
+
+
+class DamagedError(StoreError):
+    """A database that is not what was written to it: the daemon moves it aside and begins a new one."""
 
 
 class Lapped(BirdwatchdError):  # noqa: N818 - it names what happened, as StopIteration does

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from birdwatchd.domain import Candidate, Detection, Label, LedgerEntry, detection_id
-from birdwatchd.store import database, recorder
+from birdwatchd.store import backup, database, opening, recorder, renewal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +102,8 @@ def capture_log(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     logger = structlog.wrap_logger(
         structlog.ReturnLogger(), processors=[capture], wrapper_class=structlog.BoundLogger
     )
-    monkeypatch.setattr(recorder, "logger", logger)
-    monkeypatch.setattr(database, "logger", logger)
+    for module in (backup, opening, recorder, renewal):
+        monkeypatch.setattr(module, "logger", logger)
     return capture.entries
 
 

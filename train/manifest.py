@@ -14,8 +14,10 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from birdwatchd.config.plain import plain
 from birdwatchd.domain import Label
 from birdwatchd.errors import UserError
+from birdwatchd.model.bundle import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -166,6 +168,11 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> Row:
     if split not in ("", *SPLITS):
         raise refuse(f"the split is {split!r}: give {', '.join(SPLITS)}, or leave it empty")
     labels = tuple(dict.fromkeys(name for name in names if name))
+    unfit = next((name for name in labels if not is_name(name)), None)
+    if unfit is not None:
+        raise refuse(
+            f"the label '{plain(unfit)[:60]}' is no name: no control characters, 200 characters at most"
+        )
     group = cells.get("group", "").strip()
     return Row(
         path.parent / cells["path"], labels, start or 0.0, end, group, int(fold) if fold else None, split

@@ -81,10 +81,11 @@ def _card(loaded: Loaded) -> tuple[Card | None, str]:
 
     model = loaded.config.model
     try:
-        bundle = find(model.bundle)
+        bundle = find(model.bundle, model.sha256)
     except BundleError as error:
-        if model.bundle != "birdnet":
-            loaded.refuse([Objection(("model", "bundle"), str(error))])
+        setting = "bundle" if model.sha256 is None else "sha256"
+        if model.bundle != "birdnet" or model.sha256 is not None:
+            loaded.refuse([Objection(("model", setting), str(error))])
         return None, str(error)
     return read_card(bundle, loaded.config.language), ""
 

@@ -141,6 +141,9 @@ Moment = Annotated[
 FilePath = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_path)]
 """A path; `~` is the home folder, and a relative one counts from the folder of the config file."""
 BundleName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_bundle)]
+Sha256 = Annotated[
+    str, Field(pattern=r"^[0-9a-fA-F]{64}$"), Takes("a SHA-256 in hex, as `birdwatchd model info` tells it")
+]
 Option = Annotated[str, StringConstraints(min_length=1), AfterValidator(_option)]
 ClipTemplate = Annotated[str, AfterValidator(_clip_name), Takes(CLIP_NAME_WORDS)]
 """What names the files of a detection; see clip_name.py."""

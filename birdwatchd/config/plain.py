@@ -16,6 +16,11 @@ def plain(text: str) -> str:
     return UNFIT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def plain_line(text: str) -> str:
+    """The same as one line."""
+    return plain(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def is_plain_line(text: str) -> bool:
     """Whether it is one line with nothing in it to be spelt out."""
     return UNFIT.search(text) is None and not set("\n\t") & set(text)

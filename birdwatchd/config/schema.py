@@ -25,6 +25,7 @@ from birdwatchd.config.kinds import (
     Option,
     Score,
     Seconds,
+    Sha256,
     SomeText,
     Takes,
     Threshold,
@@ -59,6 +60,8 @@ class Model(Strict):
 
     bundle: BundleName = "birdnet"
     """The name of a bundle in the models folder (`birdwatchd model list`), or the path of one."""
+    sha256: Sha256 | None = None
+    """Its hash, as `birdwatchd model info` tells it: any other file is refused. Not looked at when left out."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA when there is one."""
     precision: Literal["full", "half"] = "full"
@@ -201,6 +204,17 @@ class Retention(Strict):
     """So much of the disk is left free for everybody else."""
 
 
+class Backup(Strict):
+    """Copies of the database, made once a day while it is in use."""
+
+    folder: FilePath | None = None
+    """Where they go: `backups` beside the database when left out; another disk is better."""
+    keep: Annotated[int, Field(ge=0), Numeric] = 3
+    """So many of the newest stay; 0 makes none."""
+    megabytes: Annotated[float, Field(gt=0), Numeric] = 200.0
+    """A larger database is not copied, and the log says so: every copy is written to the card as a whole."""
+
+
 class Store(Strict):
     """What is written down, and where."""
 
@@ -224,6 +238,8 @@ class Store(Strict):
     """Also write all that is heard, in hourly FLAC files below `clips_folder/recordings`."""
     retention: Retention = Retention.as_it_is()
     """How much of it stays."""
+    backup: Backup = Backup.as_it_is()
+    """Copies of the database."""
 
 
 class Log(Strict):

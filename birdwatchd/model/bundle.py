@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import zipfile
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from birdwatchd.config.plain import is_plain_line, plain, plain_line
 from birdwatchd.domain import Label  # noqa: TC001 - pydantic reads it when it validates a card
 from birdwatchd.errors import BundleError
 
@@ -29,43 +32,67 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
+def _plain_text(text: str) -> str:
+    if plain(text) != text:
+        raise ValueError("has a control character")
+    return text
+
+
+def _line(text: str) -> str:
+    if not is_plain_line(text):
+        raise ValueError("is more than one line, or has a control character")
+    return text
+
+
 FORMAT = 1
 CARD = "card.json"
 RANGE_MODEL = "range_model.pt"
+LANGUAGE_FILE = re.compile(r"names/([a-z]{2,3}(?:_[A-Za-z]{2,4})?)\.txt")
+MOST_BYTES = {CARD: 64_000_000, RANGE_MODEL: 500_000_000}
+"""Of a file inside a bundle, unpacked; BirdNET's card has less than 1 MB, its range model 29."""
+MOST_BYTES_OF_NAMES = 16_000_000
+LONGEST_TEXT = 10_000
+LONGEST_NAME = 200
+"""Characters of a label's name."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_plain_text)]
+Line = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_line)]
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """What a bundle says of itself."""
 
-    name: str
-    version: str
+    name: Line
+    version: Line
     labels: tuple[Label, ...]
-    sample_rate: PositiveInt
-    input_seconds: PositiveFloat
-    thresholds: dict[str, float]
+    sample_rate: Annotated[int, Field(ge=1000, le=1_000_000)]
+    input_seconds: Annotated[float, Field(gt=0, le=600)]
+    thresholds: dict[Text, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     """By scientific name; for labels that want another threshold than the rest."""
-    licence: str
-    created: str = ""
+    licence: Line
+    created: Text = ""
     """When it was made, UTC, as ISO 8601."""
-    score: str = "sigmoid"
-    calibrated_to: str = ""
+    score: Text = "sigmoid"
+    calibrated_to: Text = ""
     """What the thresholds were calibrated to, in words."""
-    embedding_dims: NonNegativeInt = 0
+    embedding_dims: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Width of what `embed` returns; 0 when there is no `embed`."""
-    trained_on: tuple[dict[str, str | int], ...] = ()
+    trained_on: tuple[dict[Text, Text | int], ...] = ()
     """Data sets, each with name, licence, clips."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    attribution: str = ""
+    metrics: dict[Text, Finite] = field(default_factory=dict)
+    attribution: Text = ""
     """Whom to name, where the licence asks for it."""
-    source: str = ""
+    source: Text = ""
     """Where the weights come from."""
-    source_sha256: str = ""
-    probes: dict[str, dict[int, float]] = field(default_factory=dict)
+    source_sha256: Text = ""
+    probes: dict[Text, dict[int, Finite]] = field(default_factory=dict)
     """The five best scores of each probe segment when it was made: probe name, then label index."""
-    unranged: frozenset[str] = frozenset()
+    unranged: frozenset[Text] = frozenset()
     """Scientific names of labels that the range model cannot judge: sounds, frogs, insects, mammals."""
-    sounds: frozenset[str] = frozenset()
+    sounds: frozenset[Text] = frozenset()
     """Scientific names of labels that are no species: engines, sirens, people, dogs."""
     languages: tuple[str, ...] = ("en",)
     """Languages that it has common names in. Told by its extra files."""
@@ -91,13 +118,13 @@ def read_card(path: Path, language: str = "en") -> Card:
             raise BundleError(
                 f"{path} is TorchScript but no bundle: it has no {CARD}; export it again with a card"
             )
-        card = _parse(archive.read(extras[CARD]), path)
-        translations = {
-            name.removeprefix("names/").removesuffix(".txt") for name in extras if name.startswith("names/")
-        }
+        card = parse_card(_content(archive, extras[CARD], path, MOST_BYTES[CARD]), path)
+        translations = {found[1] for name in extras if (found := LANGUAGE_FILE.fullmatch(name))}
         card = replace(card, languages=tuple(sorted({"en"} | translations)), has_range=RANGE_MODEL in extras)
         if language in translations:
-            names = archive.read(extras[f"names/{language}.txt"]).decode().splitlines()
+            names = _names(
+                _content(archive, extras[f"names/{language}.txt"], path, MOST_BYTES_OF_NAMES), path
+            )
             if len(names) != len(card.labels):
                 raise BundleError(
                     f"{path} has {len(names)} names in {language!r} for {len(card.labels)} labels; build it again"
@@ -117,7 +144,11 @@ def read_extra(path: Path, name: str) -> bytes | None:
     """
     with _archive(path) as archive:
         extras = _extras(archive)
-        return archive.read(extras[name]) if name in extras else None
+        return (
+            _content(archive, extras[name], path, MOST_BYTES.get(name, MOST_BYTES_OF_NAMES))
+            if name in extras
+            else None
+        )
 
 
 def card_json(card: Card) -> str:
@@ -168,8 +199,38 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise BundleError(
             f"{path} cannot be read ({error.strerror or error}); mend that or build it again"
         ) from error
-    except (zipfile.BadZipFile, EOFError) as error:
+    # The last three: a file inside it that is compressed in a way nobody knows, encrypted, or not what its header says.
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise BundleError(f"{path} is damaged ({error}); build or copy the bundle again") from error
+
+
+def _content(archive: zipfile.ZipFile, member: str, path: Path, most: int) -> bytes:
+    """The file inside the archive. What its header says is what it unpacks to, or zipfile refuses it."""
+    size = archive.getinfo(member).file_size
+    if size > most:
+        raise BundleError(
+            f"{path} is no bundle to be trusted: its {member.rpartition('/')[2]} unpacks to {size:,} bytes; "
+            "get it from somewhere else"
+        )
+    return archive.read(member)
+
+
+def _names(content: bytes, path: Path) -> list[str]:
+    try:
+        names = content.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} has names that are not UTF-8; build it again") from error
+    unfit = next((name for name in names if not is_name(name)), None)
+    if unfit is not None:
+        raise BundleError(
+            f"{path} has the name '{plain_line(unfit)[:LONGEST_NAME]}', which is none; build it again"
+        )
+    return names
+
+
+def is_name(name: str) -> bool:
+    """Whether a label can be called so."""
+    return 0 < len(name.strip()) <= len(name) <= LONGEST_NAME and is_plain_line(name)
 
 
 def _extras(archive: zipfile.ZipFile) -> dict[str, str]:
@@ -179,11 +240,18 @@ def _extras(archive: zipfile.ZipFile) -> dict[str, str]:
     }
 
 
-def _parse(text: bytes, path: Path) -> Card:
+def parse_card(text: bytes, path: Path) -> Card:
+    """What stands in the `card.json` of the bundle at `path`.
+
+    Raises:
+        BundleError: it is no card, or says what none can.
+    """
     try:
         content: Any = json.loads(text)
-    except ValueError as error:
-        raise BundleError(f"{path} has a {CARD} that is not JSON ({error}); export it again") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            f"{path} has a {CARD} that is not JSON ({plain_line(str(error))}); export it again"
+        ) from error
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         raise BundleError(f"{path} has a {CARD} that does not say its format; export it again")
     if content.pop("format") > FORMAT:
@@ -196,7 +264,7 @@ def _parse(text: bytes, path: Path) -> Card:
         card = TypeAdapter(Card).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = plain_line(".".join(str(part) for part in first["loc"]))[:LONGEST_NAME]
         raise BundleError(
             f"{path} has a {CARD} with a wrong {where!r} ({first['msg']}); export it again"
         ) from error
@@ -204,7 +272,19 @@ def _parse(text: bytes, path: Path) -> Card:
         raise BundleError(f"{path} has a {CARD} with labels that are no labels; export it again") from error
     if not card.labels or len({label.scientific_name for label in card.labels}) != len(card.labels):
         raise BundleError(f"{path} has a {CARD} with no labels, or with one label twice; export it again")
+    _check_names(card, path)
     return card
+
+
+def _check_names(card: Card, path: Path) -> None:
+    names = (name for label in card.labels for name in (label.scientific_name, label.common_name))
+    codes = (label.code for label in card.labels if label.code)
+    unfit = next((name for name in (*names, *codes) if not is_name(name)), None)
+    if unfit is not None:
+        raise BundleError(
+            f"{path} has a {CARD} with the label '{plain_line(unfit)[:LONGEST_NAME]}', which is no name: one line of "
+            f"at most {LONGEST_NAME} characters, and no control characters; export it again"
+        )
 
 
 def _unknown_language(path: Path, language: str, known: tuple[str, ...]) -> str:

@@ -22,12 +22,32 @@ def bundles() -> list[Path]:
     return sorted(models_folder().glob(f"[!.]*{SUFFIX}"))
 
 
-def find(bundle: str) -> Path:
-    """The path of a bundle, given its name in the models folder or its path.
+def find(bundle: str, sha256: str | None = None) -> Path:
+    """The path of a bundle, given its name in the models folder or its path; and the hash that it has to have, if any.
 
     Raises:
-        BundleError: there is no such bundle.
+        BundleError: there is no such bundle, or it is another file than that.
     """
+    path = _find(bundle)
+    if sha256 is None:
+        return path
+    from birdwatchd.model import birdnet_files
+
+    try:
+        found = birdnet_files.sha256(path)
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read ({error.strerror or error}); mend that or build it again"
+        ) from error
+    if found != sha256.lower():
+        raise BundleError(
+            f"{path} is not the file that model.sha256 names: its sha-256 is {found}; get the right one, or write "
+            "this hash there if you trust this one"
+        )
+    return path
+
+
+def _find(bundle: str) -> Path:
     if os.sep in bundle or bundle.endswith(SUFFIX):
         path = Path(bundle).expanduser()
         if not path.is_file():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from birdwatchd.errors import BundleError
-from birdwatchd.model.bundle import CARD, Card, card_json
+from birdwatchd.model.bundle import CARD, Card, card_json, parse_card
 from birdwatchd.model.probes import best_scores, probe_segments
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def save(
     """Write `module` (unfrozen, on the CPU) with its card, and record in the card how it scores the probes.
 
     Raises:
-        BundleError: its scores do not fit the card, or the file cannot be written.
+        BundleError: its scores do not fit the card, the card says what none can, or the file cannot be written.
     """
     with torch.inference_mode():
         scores = module(torch.from_numpy(probe_segments(card.input_samples))).numpy()
@@ -32,7 +32,9 @@ def save(
             f"the network of {card.name} has {scores.shape[1]} outputs for {len(card.labels)} labels"
         )
     card = replace(card, probes=best_scores(scores))
-    content = module.save_to_buffer({CARD: card_json(card).encode(), **(extra_files or {})})
+    written = card_json(card).encode()
+    parse_card(written, path)
+    content = module.save_to_buffer({CARD: written, **(extra_files or {})})
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,28 +1,41 @@
-"""The SQLite file: found or made, brought up to date, opened for one writer or for any number of readers."""
+"""The SQLite file: found or made, opened for one writer or for any number of readers, and replaced when it is damaged."""
 
 from __future__ import annotations
 
 import sqlite3
-import stat
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
-from birdwatchd.errors import StoreError
-from birdwatchd.store.faults import BUSY_SECONDS, sentence
+from birdwatchd.errors import DamagedError, StoreError
+from birdwatchd.store import opening
+from birdwatchd.store.faults import damage_of, is_damage, sentence
 from birdwatchd.store.lock import WriterLock
-from birdwatchd.store.schema import APPLICATION_ID, STEPS
+from birdwatchd.store.renewal import (
+    LISTENING_SECONDS,
+    STARTING_SECONDS,
+    begin_anew,
+    identity,
+    set_aside,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-logger = structlog.get_logger()
+    from birdwatchd.store.backup import Backups
 
-_LOG_BYTES = 4 * 1024 * 1024
 _OLDEST_SQLITE = (3, 37)  # STRICT tables
+
+
+class _Sharing:
+    """What the connections of one process to one file share."""
+
+    def __init__(self) -> None:
+        # SQLite itself would have one of two writers look again every few milliseconds.
+        self.turn = threading.RLock()
+        self.others: list[Database] = []
+        self.damage = ""
 
 
 class Database:
@@ -36,14 +49,19 @@ class Database:
         path: Path,
         connection: sqlite3.Connection,
         lock: WriterLock | None,
-        turn: threading.Lock | None = None,
+        sharing: _Sharing | None = None,
+        backups: Backups | None = None,
     ) -> None:
-        """Use `open`."""
+        """Use `open`, or `open_or_renew`."""
         self.path = path
         self._connection = connection
         self._lock = lock
-        # SQLite itself would have one of two writers look again every few milliseconds.
-        self._turn = turn or threading.Lock()
+        self._sharing = sharing or _Sharing()
+        self._is_second = sharing is not None
+        self._backups = backups
+        self._identity = identity(path)
+        self._aside: Path | None = None
+        """Where the damaged one lies, while no new one could be begun."""
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Database:
@@ -52,60 +70,46 @@ class Database:
         Raises:
             StoreError: it cannot be used; the message says why and what to do.
         """
-        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-            raise StoreError(
-                f"SQLite 3.37 or newer is needed, this Python comes with {sqlite3.sqlite_version}; use another Python"
-            )
-        exists = _is_file(path)
+        _refuse_old_sqlite()
+        exists = opening.is_file(path)
         if read_only and not exists:
             raise StoreError(f"there is no database at {path} yet; `birdwatchd run` makes it when it starts")
-        return cls._open_reader(path) if read_only else cls._open_writer(path.resolve())
-
-    @classmethod
-    def _open_writer(cls, path: Path) -> Database:
+        if read_only:
+            return cls(path, opening.open_for_reading(path), None)
+        path = path.resolve()
+        lock = _lock(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"the folder {path.parent} for the database cannot be made ({error.strerror}); "
-                "make it, or name another file (store.database in the config)"
-            ) from error
-        lock = WriterLock(path)
-        try:
-            connection = _connect(path, "mode=rwc")
-            try:
-                _prepare(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-        except sqlite3.Error as error:
-            lock.release()
-            raise StoreError(sentence(error, path)) from error
+            return cls(path, opening.open_for_writing(path), lock)
         except BaseException:
             lock.release()
             raise
-        return cls(path, connection, lock)
 
     @classmethod
-    def _open_reader(cls, path: Path) -> Database:
+    def open_or_renew(cls, path: Path, backups: Backups | None = None) -> Database:
+        """Open it for a daemon that has to listen: look through it, and go on without it if it is damaged.
+
+        It is moved aside then, and a new one begun, with what can be read of the damaged one and of the newest of
+        `backups`. All of that is in the log.
+
+        Raises:
+            StoreError: it cannot be used for another reason, such as a full disk.
+        """
+        _refuse_old_sqlite()
+        opening.is_file(path)
+        path = path.resolve()
+        lock = _lock(path)
         try:
             try:
-                connection, version = _read(path, "mode=ro")
-            except sqlite3.OperationalError:
-                # A reader, too, wants to make the log's files; in a folder where it may not, a database without a log
-                # is one that nobody has open: it can be read as it lies.
-                if path.with_name(path.name + "-wal").exists():
-                    raise
-                connection, version = _read(path, "mode=ro&immutable=1")
-        except sqlite3.Error as error:
-            raise StoreError(sentence(error, path)) from error
-        if version < len(STEPS):
-            connection.close()
-            raise StoreError(
-                f"{path} has format {version}, this birdwatchd reads format {len(STEPS)}; "
-                "`birdwatchd run` brings it up to date when it starts"
-            )
-        return cls(path, connection, None)
+                if backups is not None and backups.newest() and path.exists() and not path.stat().st_size:
+                    raise DamagedError(f"the database {path} is empty, and was not")  # noqa: TRY301 - as any other damage
+                connection = opening.open_for_writing(path, check=True)
+            except DamagedError as error:
+                aside = set_aside(path)
+                connection = begin_anew(path, aside, str(error), backups, seconds=STARTING_SECONDS)
+            return cls(path, connection, lock, backups=backups)
+        except BaseException:
+            lock.release()
+            raise
 
     @classmethod
     def open_beside(cls, path: Path) -> Database:
@@ -117,12 +121,12 @@ class Database:
         with cls.open(path, read_only=True):
             pass  # it is there, it is ours, and of this format
         try:
-            return cls(path, _connect(path, "mode=rw"), None)
+            return cls(path, opening.connect(path, "mode=rw"), None)
         except sqlite3.Error as error:
             raise StoreError(sentence(error, path)) from error
 
     def second(self) -> Database:
-        """Another connection to the same file, for another thread; the two take turns at writing.
+        """Another connection to the same file, for another thread; the two take turns.
 
         What is committed on it survives the death of the process, and perhaps not a power cut: until the next commit of
         the first connection it may be undone as a whole.
@@ -130,12 +134,17 @@ class Database:
         Raises:
             StoreError: it cannot be opened.
         """
+        second = Database(self.path, self._connect_second(), None, self._sharing)
+        self._sharing.others.append(second)
+        return second
+
+    def _connect_second(self) -> sqlite3.Connection:
         try:
-            connection = _connect(self.path, "mode=rw")
+            connection = opening.connect(self.path, "mode=rw")
             connection.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
             raise StoreError(sentence(error, self.path)) from error
-        return Database(self.path, connection, None, self._turn)
+        return connection
 
     def __enter__(self) -> Self:
         return self
@@ -145,10 +154,54 @@ class Database:
 
     def close(self) -> None:
         """Close it; a second time does nothing."""
+        if self in self._sharing.others:
+            self._sharing.others.remove(self)
         self._connection.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the file, in a sentence: found by any of its connections. Empty when all is well."""
+        if not self._sharing.damage and identity(self.path) != self._identity:
+            return f"the database {self.path} was taken away or replaced while it was in use"
+        return self._sharing.damage
+
+    def suspect(self, damage: str) -> None:
+        """Say that the file is damaged; whoever records replaces it. From any thread."""
+        self._sharing.damage = self._sharing.damage or damage
+
+    def renew(self) -> None:
+        """Move the damaged file aside and begin a new one, as `open_or_renew` does. All connections go on with it.
+
+        Raises:
+            StoreError: it cannot be done now.
+        """
+        with self._sharing.turn:
+            self._sharing.damage = damage = self.damage
+            if self._aside is None:
+                self._aside = self._let_go()
+            self._connection = begin_anew(
+                self.path, self._aside, damage, self._backups, seconds=LISTENING_SECONDS
+            )
+            for other in self._sharing.others:
+                other._connection = other._connect_second()  # noqa: SLF001 - it is one of us
+            self._identity = identity(self.path)
+            self._aside = None
+            self._sharing.damage = ""
+
+    def _let_go(self) -> Path:
+        """Close all connections and move the file aside. One that was put in its place by somebody else stays."""
+        taken_away = identity(self.path) != self._identity
+        if taken_away:
+            with suppress(sqlite3.Error):  # what is in the log belongs to the file that was taken
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # First it gets its other name: of a file that was renamed SQLite deletes no log, and folds none in.
+        aside = set_aside(self.path, only_companions=taken_away)
+        for one in (self, *self._sharing.others):
+            one._connection.close()  # noqa: SLF001 - it is one of us
+        return aside
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -157,8 +210,13 @@ class Database:
         Raises:
             sqlite3.Error: nothing was written.
         """
-        with self._turn, _transaction(self._connection):
-            yield self._connection
+        with self._sharing.turn:
+            try:
+                with opening.transaction(self._connection):
+                    yield self._connection
+            except sqlite3.Error as error:
+                self._note(error)
+                raise
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """What a query finds, all at once.
@@ -166,7 +224,10 @@ class Database:
         Raises:
             StoreError: the database cannot be read.
         """
-        return list(self.each(sql, parameters))
+        if not self._is_second:
+            return list(self.each(sql, parameters))
+        with self._sharing.turn:  # the file must not be replaced meanwhile
+            return list(self.each(sql, parameters))
 
     def each(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
         """What a query finds, row by row. Do not linger: until the last one the writer's log only grows.
@@ -177,90 +238,27 @@ class Database:
         try:
             yield from self._connection.execute(sql, parameters)
         except sqlite3.Error as error:
+            self._note(error)
             raise StoreError(sentence(error, self.path)) from error
 
+    def _note(self, error: sqlite3.Error) -> None:
+        if is_damage(error):
+            self.suspect(damage_of(error, self.path))
 
-def _is_file(path: Path) -> bool:
+
+def _refuse_old_sqlite() -> None:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreError(
+            f"SQLite 3.37 or newer is needed, this Python comes with {sqlite3.sqlite_version}; use another Python"
+        )
+
+
+def _lock(path: Path) -> WriterLock:
     try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"the database {path} cannot be reached ({error.strerror}); check who may enter its folder"
+            f"the folder {path.parent} for the database cannot be made ({error.strerror}); "
+            "make it, or name another file (store.database in the config)"
         ) from error
-    if stat.S_ISDIR(mode):
-        raise StoreError(f"{path} is a folder, not a database; name a file in it")
-    return True
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}",
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,  # transactions begin where the code says so
-        check_same_thread=False,
-    )
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _read(path: Path, mode: str) -> tuple[sqlite3.Connection, int]:
-    connection = _connect(path, mode)
-    try:
-        return connection, _version(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite has rolled back by itself after some errors.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """The format of the file, 0 for an empty one."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != APPLICATION_ID and tables:
-        raise StoreError(
-            f"{path} is a database of another program; move it away or name another file "
-            "(store.database in the config)"
-        )
-    if version > len(STEPS):
-        raise StoreError(
-            f"{path} was written by a newer birdwatchd (format {version}, this one knows {len(STEPS)}); "
-            "install that version again, or name another file (store.database in the config)"
-        )
-    return int(version)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version = _version(connection, path)
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        logger.warning(
-            "database without write-ahead log: readers and the daemon wait for each other", mode=mode
-        )
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-    for number, step in enumerate(STEPS[version:], start=version + 1):
-        with _transaction(connection):
-            for statement in step:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {number}")
-    if 0 < version < len(STEPS):
-        logger.info("database brought up to date", path=str(path), format=len(STEPS))
+    return WriterLock(path)

@@ -21,6 +21,19 @@ def is_passing(error: sqlite3.Error) -> bool:
     return not isinstance(error, mistakes) and _code(error) not in (None, sqlite3.SQLITE_ERROR)
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is not what was written: nothing makes that pass but another file."""
+    # Text that is no text any more is found out by Python, not by SQLite.
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
+
+
+def damage_of(error: sqlite3.Error, path: Path) -> str:
+    """What is wrong with a file for which `is_damage` holds."""
+    if _code(error) == sqlite3.SQLITE_NOTADB:
+        return f"{path} is not a birdwatchd database (not even SQLite)"
+    return f"the database {path} is damaged ({error})"
+
+
 def sentence(error: sqlite3.Error, path: Path) -> str:
     """What is wrong with the database at `path`, and what to do."""
     match _code(error):
@@ -31,8 +44,8 @@ def sentence(error: sqlite3.Error, path: Path) -> str:
             )
         case sqlite3.SQLITE_CORRUPT:
             return (
-                f"the database {path} is damaged; save what can be read with "
-                f"`sqlite3 {path} .recover | sqlite3 saved.sqlite` and put that in its place, or move it away to begin anew"
+                f"the database {path} is damaged; `birdwatchd run` moves it aside when it starts, and begins a new one "
+                "with what can be read of it"
             )
         case sqlite3.SQLITE_FULL:
             return f"the disk that holds {path} is full; free some space"

@@ -16,7 +16,7 @@ import structlog
 from birdwatchd.errors import StoreError
 from birdwatchd.store import detections, ledger, runs, traces
 from birdwatchd.store.cells import to_real
-from birdwatchd.store.faults import is_passing, sentence
+from birdwatchd.store.faults import is_damage, is_passing, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +30,8 @@ logger = structlog.get_logger()
 
 _CHUNK = 1000
 """Rows in one transaction when there is much to make up for, or to delete."""
+_RENEWING_SECONDS = 600.0
+"""A database is not begun anew more often: where that does not help, the card or the memory is broken."""
 
 
 def _now() -> datetime:
@@ -44,7 +46,8 @@ class Recorder:
     """Writes detections at once, and everything else now and then, for the memory card's sake.
 
     A disk that is full or does not work loses nothing at first: detections wait in memory, in their order, and are tried
-    again every `flush_seconds`. Both the trouble and its end are said once.
+    again every `flush_seconds`. Both the trouble and its end are said once. A database that turns out to be damaged is
+    replaced by a new one, and goes on there.
 
     Made for one thread, the pipeline's; `flush` and `close` may come from another.
     """
@@ -92,14 +95,16 @@ class Recorder:
         self._ledger: dict[ledger.Key, float] = {}
         self._accounted: dict[str, datetime] = {}
         self._fault = ""
-        self._dropped = 0
+        self._dropped = self._dropped_traces = 0
         self._tried = monotonic()
+        self._renewed = float("-inf")
         now = wall()
+        self._run = runs.Run(run_id, now, now, None, version, model, node, config_hash)
         try:
             with self._posting(now) as post, database.transaction() as connection:
                 left = detections.end_all(connection)
                 post(connection, left)
-                runs.begin(connection, runs.Run(run_id, now, now, None, version, model, node, config_hash))
+                runs.begin(connection, self._run)
         except sqlite3.Error as error:
             raise StoreError(sentence(error, database.path)) from error
         if left:
@@ -134,6 +139,7 @@ class Recorder:
             self._traces.extend(rows)
             while len(self._traces) > self._keep:
                 self._traces.popleft()
+                self._dropped_traces += 1
             if self._is_due() or (not self._fault and len(self._traces) >= self._flush_rows):
                 self._write()
 
@@ -178,17 +184,48 @@ class Recorder:
         self._tried = self._monotonic()
         made_up = len(self._detections)
         try:
-            while self._write_chunk():
-                pass
-        except sqlite3.Error as error:
-            if not is_passing(error):
+            if self._database.damage:
+                self._renew()
+            try:
+                self._write_all()
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                self._renew()
+                self._write_all()
+        except (sqlite3.Error, StoreError) as error:
+            if isinstance(error, sqlite3.Error) and not is_passing(error):
                 raise
             self._trouble(error)
             return False
         if self._fault:
-            logger.warning("database is written again", detections=made_up, dropped=self._dropped)
-            self._fault, self._dropped = "", 0
+            logger.warning(
+                "database is written again",
+                detections=made_up,
+                dropped=self._dropped,
+                dropped_candidates=self._dropped_traces,
+            )
+            self._fault, self._dropped, self._dropped_traces = "", 0, 0
         return True
+
+    def _write_all(self) -> None:
+        while self._write_chunk():
+            pass
+
+    def _renew(self) -> None:
+        """Go on with a new database.
+
+        Raises:
+            StoreError: not now.
+        """
+        if self._monotonic() - self._renewed < _RENEWING_SECONDS:
+            raise StoreError(
+                f"{self._database.damage}; it was begun anew a moment ago, so the disk or card is broken"
+            )
+        self._database.renew()
+        self._renewed = self._monotonic()
+        with self._database.transaction() as connection:
+            runs.resume(connection, self._run)
 
     def _write_chunk(self) -> bool:
         """One transaction: as a rule the one detection, and what has gathered since the last.
@@ -229,14 +266,15 @@ class Recorder:
             return False
         return True
 
-    def _trouble(self, error: sqlite3.Error) -> None:
+    def _trouble(self, error: sqlite3.Error | StoreError) -> None:
+        reason = str(error) if isinstance(error, StoreError) else sentence(error, self._database.path)
         if not self._fault:
             logger.error(
                 "database cannot be written, detections are kept in memory",
-                reason=sentence(error, self._database.path),
+                reason=reason,
                 detections=len(self._detections),
             )
-        self._fault = sentence(error, self._database.path)
+        self._fault = reason
 
     def _drop(self) -> None:
         self._detections.popleft()

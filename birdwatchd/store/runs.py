@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from birdwatchd.store.database import Database
 
 
+_BEGIN = (
+    "INSERT INTO runs (run_id, started_utc, seen_utc, ended_utc, version, model, node, config_hash)"
+    " VALUES (?, ?, ?, NULL, ?, ?, ?, ?)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One life of the daemon. `ended` is None while it lives, and for ever when it died."""
@@ -31,19 +37,12 @@ class Run:
 
 def begin(connection: sqlite3.Connection, run: Run) -> None:
     """Write down that `run` has begun. Inside a transaction."""
-    connection.execute(
-        "INSERT INTO runs (run_id, started_utc, seen_utc, ended_utc, version, model, node, config_hash)"
-        " VALUES (?, ?, ?, NULL, ?, ?, ?, ?)",
-        (
-            run.run_id,
-            to_text(run.started),
-            to_text(run.seen),
-            run.version,
-            run.model,
-            run.node,
-            run.config_hash,
-        ),
-    )
+    connection.execute(_BEGIN, _row(run))
+
+
+def resume(connection: sqlite3.Connection, run: Run) -> None:
+    """The same in a new database, which may have heard of it already. Inside a transaction."""
+    connection.execute(f"{_BEGIN} ON CONFLICT DO UPDATE SET started_utc = excluded.started_utc", _row(run))
 
 
 def seen(connection: sqlite3.Connection, run_id: str, now: datetime) -> None:
@@ -82,3 +81,8 @@ def _first(database: Database, condition: str, moment: datetime) -> Run | None:
             config_hash=row["config_hash"],
         )
     return None
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    started, seen = to_text(run.started), to_text(run.seen)
+    return (run.run_id, started, seen, run.version, run.model, run.node, run.config_hash)

@@ -19,18 +19,18 @@ from birdwatchd.errors import StoreError
 from birdwatchd.store.database import Database
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
+from tests.faults.disks import fill, needs_root, small_disk
 from tests.rows import capture_log, detection, entry, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk or become another user")
 
 WRITER = """
 import sys
 from pathlib import Path
 from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
+from tests.faults.disks import fill, needs_root, small_disk
 from tests.rows import candidate, detection, entry
 
 path, run = Path(sys.argv[1]), sys.argv[2]
@@ -112,36 +112,6 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> N
 @pytest.mark.timeout(1200)
 def test_a_writer_killed_two_hundred_times_loses_nothing(tmp_path: Path) -> None:
     kill_at_random_moments(tmp_path / "db", 200)
-
-
-@contextmanager
-def small_disk(place: Path, kilobytes: int = 1024) -> Iterator[Path]:
-    place.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", place],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip(f"no disk may be mounted here: {made.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """A file that takes all the room there is."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while file.write(b"\0" * size):
-                    pass
-            except OSError:
-                continue
-    return ballast
 
 
 @needs_root

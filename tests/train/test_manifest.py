@@ -110,3 +110,14 @@ def test_labels_are_numbered_by_scientific_name_and_keep_a_common_name(tmp_path:
         Label(1, "a", "a"),
         Label(2, "b", "b"),
     )
+
+
+@pytest.mark.parametrize("label", ["Parus\x1b[2J", "Parus\u202emajor", "x" * 201])
+def test_a_label_that_no_model_could_have_is_refused_before_anything_is_trained(
+    tmp_path: Path, label: str
+) -> None:
+    manifest = tmp_path / "clips.csv"
+    manifest.write_text(f"path,labels\na.wav,{label}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"clips\.csv:2: the label .* is no name") as refusal:
+        read_manifest(manifest)
+    assert "\x1b" not in str(refusal.value)

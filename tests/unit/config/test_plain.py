@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birdwatchd.config.plain import is_plain_line, plain
+from birdwatchd.config.plain import is_plain_line, plain, plain_line
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,5 @@ def test_any_text_can_be_shown(text: str) -> None:
     shown.encode()
     assert not any(ord(sign) < 32 for sign in shown if sign not in "\t\n")
     assert plain(shown) == shown
+    assert is_plain_line(plain_line(text))
     assert is_plain_line(shown) == (not set("\t\n") & set(shown))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,3 +59,12 @@ def test_bundles_are_listed_without_those_half_written(folder: Path) -> None:
 def test_no_models_folder_means_no_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "none"))
     assert bundles() == []
+
+
+def test_a_bundle_whose_hash_is_written_down_is_that_file_or_refused(tiny_bundle: Path) -> None:
+    right = hashlib.sha256(tiny_bundle.read_bytes()).hexdigest()
+    assert find(str(tiny_bundle), right) == find(str(tiny_bundle), right.upper()) == tiny_bundle
+    with pytest.raises(
+        BundleError, match=rf"is not the file that model\.sha256 names: its sha-256 is {right}"
+    ):
+        find(str(tiny_bundle), "0" * 64)

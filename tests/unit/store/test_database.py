@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from birdwatchd.errors import StoreError
-from birdwatchd.store import database as module
+from birdwatchd.store import opening as module
 from birdwatchd.store.database import Database
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
@@ -256,7 +256,7 @@ def test_a_damaged_database_is_said_in_one_sentence(tmp_path: Path) -> None:
         content[page : page + 64] = os.urandom(64)
     path.write_bytes(content)
     with (
-        pytest.raises(StoreError, match=r"is damaged; save what can be read with"),
+        pytest.raises(StoreError, match=r"is damaged; `birdwatchd run` moves it aside"),
         Database.open(path, read_only=True) as database,
     ):
         list(find(database, Choice()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from birdwatchd.store import database as database_module
+from birdwatchd.store import opening
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Choice, Order, Outcome, find, revive
 from birdwatchd.store.outbox import Outbox
@@ -235,7 +235,7 @@ def test_a_database_of_the_first_format_gets_an_outbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(database_module, "STEPS", STEPS[:1])
+        patch.setattr(opening, "STEPS", STEPS[:1])
         with Database.open(tmp_path / "db") as database:
             Recorder(database, run_id="run-1").record(detection(0))
     post = Post(tmp_path / "db", Everything(), run_id="run-2")

@@ -1,0 +1,46 @@
+"""Moving a database out of the way, so that a new one can take its place. Nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+COMPANIONS = ("-wal", "-shm")
+"""What SQLite keeps beside a database, by what its name ends in."""
+
+
+def move_aside(path: Path, now: datetime, *, only_companions: bool = False) -> Path:
+    """Rename a database and what lies beside it to `<name>.damaged-<time>`; where it lies then.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    place = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}")
+    number = 1
+    while any(place.with_name(place.name + end).exists() for end in ("", *COMPANIONS)):
+        number += 1
+        place = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}-{number}")
+    # The log first: a database without its log is an older state of it, a log without its database is nothing.
+    for end in (*COMPANIONS, *([] if only_companions else [""])):
+        beside = path.with_name(path.name + end)
+        if beside.exists():
+            beside.rename(place.with_name(place.name + end))
+    sync_folder(path.parent)
+    return place
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that names in a folder are on the disk.
+
+    Raises:
+        OSError: they are not.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

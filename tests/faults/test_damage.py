@@ -1,0 +1,323 @@
+"""A database that is not what was written to it: moved aside, said loudly, and listening goes on with a new one."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from birdwatchd.errors import StoreError
+from birdwatchd.store import detections
+from birdwatchd.store.backup import Backups
+from birdwatchd.store.database import Database
+from birdwatchd.store.deliveries import Choice as Anything
+from birdwatchd.store.deliveries import Order, add
+from birdwatchd.store.deliveries import find as find_deliveries
+from birdwatchd.store.detections import Choice, find
+from birdwatchd.store.recorder import Recorder
+from birdwatchd.store.schema import APPLICATION_ID
+from tests.acting import Notebook, config, post, wait_until
+from tests.doubles import sample_tally
+from tests.faults.disks import needs_root, small_disk
+from tests.rows import DAWN, Clock, capture_log, detection, entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from birdwatchd.domain import Detection
+
+PAGE = 4096
+ROWS = 1500
+
+
+def header_garbage(path: Path, chance: random.Random) -> None:
+    with path.open("r+b") as file:
+        file.write(chance.randbytes(100))
+
+
+def random_pages(path: Path, chance: random.Random) -> None:
+    """One page in twenty, but the first."""
+    pages = path.stat().st_size // PAGE
+    with path.open("r+b") as file:
+        for page in chance.sample(range(1, pages), pages // 20):
+            file.seek(page * PAGE)
+            file.write(chance.randbytes(PAGE))
+
+
+def flipped_bytes(path: Path, chance: random.Random) -> None:
+    """A byte in every second page."""
+    pages = path.stat().st_size // PAGE
+    with path.open("r+b") as file:
+        for page in range(1, pages, 2):
+            file.seek(page * PAGE + chance.randrange(8))  # what a page says of itself
+            file.write(b"\x77")
+
+
+def truncated(path: Path, _: random.Random) -> None:
+    os.truncate(path, path.stat().st_size // 2 // PAGE * PAGE + 100)
+
+
+def no_database(path: Path, _: random.Random) -> None:
+    path.write_text("The card was somebody's shopping list.\n" * 100)
+
+
+def another_id(path: Path, _: random.Random) -> None:
+    with path.open("r+b") as file:
+        file.seek(68)
+        file.write((APPLICATION_ID ^ 0x40).to_bytes(4, "big"))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path, random.Random], None], float]] = {
+    # How it is made, and the share of the rows that can be read at least.
+    "header garbage": (header_garbage, 1.0),
+    "random pages": (random_pages, 0.7),
+    "flipped bytes": (flipped_bytes, 0.4),
+    "truncated": (truncated, 0.3),
+    "no database": (no_database, 0.0),
+    "another application id": (another_id, 1.0),
+}
+
+
+def fill(path: Path, number: int = ROWS) -> list[Detection]:
+    """A database with so many detections, each delivered; the run that wrote them has ended."""
+    written = [detection(second, run_id="run-0") for second in range(number)]
+    with Database.open(path) as database:
+        recorder = Recorder(database, run_id="run-0")
+        with database.transaction() as connection:
+            detections.write(connection, map(detections.to_row, written))
+            for one in written:
+                add(connection, one, sample_tally(), [ORDER], now=DAWN)
+            connection.execute("UPDATE deliveries SET status = 'done'")
+        recorder.account([entry(7.0)])
+        assert recorder.close()
+    return written
+
+
+ORDER = Order("tell", "durable", timedelta(days=7))
+
+
+def rows(path: Path) -> list[Detection]:
+    with Database.open(path, read_only=True) as database:
+        assert database.rows("PRAGMA integrity_check")[0][0] == "ok"
+        assert database.rows("PRAGMA foreign_key_check") == []
+        return list(find(database, Choice()))
+
+
+def loud(log: list[Any]) -> list[Any]:
+    return [line for line in log if line["event"] == "the database is damaged, a new one is begun"]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    return capture_log(monkeypatch)
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Backups:
+    return Backups(tmp_path / "backups", keep=2, most_megabytes=100)
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_database_is_set_aside_and_a_new_one_begun(
+    tmp_path: Path, log: list[Any], kind: str
+) -> None:
+    damage, share = DAMAGES[kind]
+    path = tmp_path / "db"
+    written = fill(path)
+    damage(path, random.Random(1))
+    content = path.read_bytes()
+    with Database.open_or_renew(path) as database:
+        recorder = Recorder(database, run_id="run-2")
+        recorder.record(detection(ROWS, run_id="run-2"))
+        assert recorder.close()
+    (said,) = loud(log)
+    assert said["log_level"] == "error"
+    (aside,) = tmp_path.glob("db.damaged-*")
+    assert said["moved_to"] == str(aside)
+    assert aside.read_bytes() == content
+    found = rows(path)
+    assert found.pop() == detection(ROWS, run_id="run-2")
+    assert all(one in written for one in found)
+    assert share * ROWS <= len(found)
+    assert not share or f"{len(found)} detections" in said["taken_over"]
+    with Database.open(path, read_only=True) as database:
+        assert {one.delivery.status for one in find_deliveries(database, Anything())} <= {"done"}
+    # It happens once: the next start finds a database that is well.
+    log.clear()
+    Database.open_or_renew(path).close()
+    assert not loud(log)
+
+
+def test_what_the_damaged_one_does_not_have_comes_from_the_newest_backup(
+    tmp_path: Path, log: list[Any], backups: Backups
+) -> None:
+    path = tmp_path / "db"
+    written = fill(path)
+    with Database.open(path) as database:
+        copy = backups.make(database)
+        assert copy is not None
+        kept = copy.read_bytes()
+        later = detection(ROWS, run_id="run-2")
+        Recorder(database, run_id="run-2").record(later)
+    no_database(path, random.Random(1))
+    Database.open_or_renew(path, backups).close()
+    (said,) = loud(log)
+    assert said["backup"] == str(copy)
+    assert copy.read_bytes() == kept
+    assert rows(path) == written  # and the later one only where the damaged file still has it
+    path.unlink()
+    path.touch()
+    Database.open_or_renew(path, backups).close()
+    assert "is empty, and was not" in loud(log)[-1]["reason"]
+    assert rows(path) == written
+
+
+def test_a_torn_log_beside_a_torn_database_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    """What a power cut and a lying card leave together: the rows of the last minutes are in the log alone."""
+    with Database.open(tmp_path / "db") as database:
+        recorder = Recorder(database, run_id="run-1")
+        for second in range(40):
+            recorder.record(detection(second))
+        (tmp_path / "torn").mkdir()
+        path = tmp_path / "torn" / "db"
+        path.write_bytes(random.Random(1).randbytes(PAGE))
+        path.with_name("db-wal").write_bytes((tmp_path / "db-wal").read_bytes()[:-50_000])
+    Database.open_or_renew(path).close()
+    found = rows(path)
+    assert found == [detection(second) for second in range(len(found))]
+    assert len(found) > 20
+
+
+def test_of_rows_that_are_no_longer_what_was_written_none_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    written = fill(path, 50)
+    content = path.read_bytes()
+    for old, new in (
+        (b"2026-05-09T04:42:11", b"2026-05-09T04:42:\xff1"),
+        (b"2026-05-09T04:42:12", b"2026-99-09T04:42:12"),
+    ):
+        content = content.replace(old, new)
+    path.write_bytes(b"\0" * 100 + content[100:])
+    Database.open_or_renew(path).close()
+    found = rows(path)
+    assert found == [one for one in written if one.start.second not in (11, 12) or one.start.minute != 42]
+
+
+@pytest.mark.parametrize(
+    "kind", ["header garbage", "random pages", "flipped bytes", "truncated", "no database"]
+)
+def test_damage_in_the_middle_of_a_run_costs_nothing_that_comes_after(
+    tmp_path: Path, log: list[Any], kind: str
+) -> None:
+    path, action = tmp_path / "db", Notebook(config("tell"))
+    before = fill(path)
+    with post(path, action) as opened:
+        early = opened.hear(*range(ROWS, ROWS + 20))
+        opened.wait_for(["done"] * (ROWS + 20), "tell")
+        opened.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        DAMAGES[kind][0](path, random.Random(1))
+        late = opened.hear(*range(ROWS + 20, ROWS + 60))
+        wait_until(lambda: set(action.done) >= {*early, *late})
+        assert opened.recorder.pending == 0
+        assert opened.recorder.flush()
+        assert opened.recorder.fault == ""
+        assert opened.recorder.close()
+    assert len(loud(log)) <= 1
+    found = {one.id: one for one in rows(path)}
+    assert found.keys() >= set(late)
+    assert found.keys() <= {one.id for one in before} | {*early, *late}
+    if not loud(log):
+        # Where no page was touched that had to be read again it goes unseen until the backup, or the next start.
+        Database.open_or_renew(path).close()
+    if loud(log):
+        assert "detections" in loud(log)[0]["taken_over"] or kind == "no database"
+    else:
+        # The page was written anew from memory, and is well.
+        assert {one.id for one in rows(path)} == {one.id for one in before} | {*early, *late}
+
+
+def test_a_log_that_is_overwritten_while_it_is_in_use(tmp_path: Path, log: list[Any]) -> None:
+    path, action = tmp_path / "db", Notebook(config("tell"))
+    with post(path, action) as opened:
+        opened.hear(*range(20))
+        opened.wait_for(["done"] * 20, "tell")
+        with path.with_name("db-wal").open("r+b") as file:
+            file.write(random.Random(1).randbytes(path.with_name("db-wal").stat().st_size))
+        late = opened.hear(*range(100, 140))
+        wait_until(lambda: set(action.done) >= set(late))
+        assert opened.recorder.close()
+    assert len(loud(log)) == 1
+    assert {one.id for one in rows(path)} >= set(late)
+
+
+def test_a_database_that_is_taken_away_is_begun_anew(tmp_path: Path, log: list[Any]) -> None:
+    path, action = tmp_path / "db", Notebook(config("tell"))
+    with post(path, action) as opened:
+        opened.hear(0)
+        opened.wait_for(["done"], "tell")
+        path.rename(tmp_path / "taken")
+        late = opened.hear(10, 20)
+        opened.wait_for(["done"] * 2, "tell")
+        assert opened.recorder.close()
+    assert [one.id for one in rows(path)] == late
+    assert [one.start_sample for one in rows(tmp_path / "taken")] == [0]
+    assert "taken away" in loud(log)[0]["reason"]
+
+
+def test_a_database_that_is_replaced_is_gone_on_with(tmp_path: Path) -> None:
+    """Somebody puts a backup in its place, and does not stop the daemon for it."""
+    path, other = tmp_path / "db", tmp_path / "other"
+    restored = fill(other, 30)
+    with post(path, Notebook(config("tell"))) as opened:
+        opened.hear(100)
+        other.replace(path)
+        late = opened.hear(110)
+        assert opened.recorder.close()
+    assert [one.id for one in rows(path)] == [*(one.id for one in restored), *late]
+
+
+def test_where_a_new_one_is_damaged_at_once_detections_wait_in_memory(tmp_path: Path) -> None:
+    """Memory or a card that breaks everything: a new file every half minute would help nobody."""
+    path = tmp_path / "db"
+    fill(path)
+    clock = Clock()
+    with Database.open(path) as database:
+        recorder = Recorder(database, run_id="run-2", monotonic=clock)
+        for turn in range(5):
+            database.suspect(f"damage {turn}")
+            recorder.record(detection(ROWS + turn, run_id="run-2"))
+            clock.seconds += 60
+        assert recorder.pending == 4
+        assert "was begun anew a moment ago" in recorder.fault
+        assert len(list(tmp_path.glob("db.damaged-*Z"))) == 1
+        clock.seconds += 600
+        assert recorder.flush()
+    assert len([one for one in tmp_path.glob("db.damaged-*") if one.name[-4:] not in ("-wal", "-shm")]) == 2
+    assert len(rows(path)) == ROWS + 5
+
+
+def test_nothing_that_was_set_aside_is_ever_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    for number in range(3):
+        path.write_text(f"damage {number}")
+        Database.open_or_renew(path).close()
+        path.unlink()
+    assert sorted(one.read_text() for one in tmp_path.glob("db.damaged-*")) == [
+        f"damage {one}" for one in range(3)
+    ]
+
+
+@needs_root
+def test_where_it_cannot_be_moved_that_is_a_sentence(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        path = disk / "db"
+        fill(path, 50)
+        header_garbage(path, random.Random(1))
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(StoreError, match="Read-only file system"):
+            Database.open_or_renew(path)
