@@ -7,8 +7,9 @@
     │   ├── RecordingError   a file that is not readable as sound
     │   ├── StreamError      a stream that cannot be opened (no ffmpeg, wrong address)
     │   ├── BundleError      a model file that is not a model bundle
-    │   └── StoreError       a database that is newer, in use, or on a full disk
-    │       └── DamagedError a database that is not what was written to it
+    │   ├── StoreError       a database that is newer, in use, or on a full disk
+    │   │   └── DamagedError a database that is not what was written to it
+    │   └── ServiceError     a port that cannot be listened at
     ├── Lapped               a reader of the ring was overtaken by its writer
     └── DeviceStuck          a sound system call that does not return
 
@@ -50,6 +51,10 @@ class StoreError(UserError):
 
 class DamagedError(StoreError):
     """A database that is not what was written to it: the daemon moves it aside and begins a new one."""
+
+
+class ServiceError(UserError):
+    """A port that cannot be listened at."""
 
 
 class Lapped(BirdwatchdError):  # noqa: N818 - it names what happened, as StopIteration does

@@ -251,6 +251,15 @@ class Log(Strict):
     """`auto` is text on a terminal and JSON elsewhere."""
 
 
+class Metrics(Strict):
+    """Numbers for Prometheus at `/metrics`, and at `/healthz` whether all is well. Off, unless this section is there."""
+
+    port: Annotated[int, Field(ge=1, le=65535), Numeric]
+    """Where it can be asked; 9464 is usual."""
+    address: SomeText = "127.0.0.1"
+    """Who may ask: this machine alone; `0.0.0.0` is everybody who can reach it, without a password."""
+
+
 class Config(Strict):
     """One station."""
 
@@ -278,3 +287,5 @@ class Config(Strict):
     """What is written down."""
     log: Log = Log.as_it_is()
     """What the daemon says."""
+    metrics: Metrics | None = None
+    """Numbers for Prometheus; no port is opened without this section."""

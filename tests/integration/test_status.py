@@ -9,11 +9,14 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import soundfile
+from prometheus_client.parser import text_string_to_metric_families as metrics
 
 from tests.integration.test_run import BIRDWATCHD, RATE, birdwatchd, noise, read_until, tone
 from tests.integration.waiting import wait_until
+from tests.observed import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +47,8 @@ actions:
 store:
   database: {folder}/birds.sqlite
   clips_folder: {folder}/clips
+metrics:
+  port: {port}
 """
 AWAY = """\
   - name: pond
@@ -60,7 +65,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
         sound[second * RATE : (second + 3) * RATE] += tone(4000, 3)
     soundfile.write(folder / "day.wav", sound, RATE)
     path = folder / "config.yaml"
-    path.write_text(CONFIG.format(bundle=tiny_bundle, folder=folder, more=""))
+    path.write_text(CONFIG.format(bundle=tiny_bundle, folder=folder, more="", port=free_port()))
     return path
 
 
@@ -120,6 +125,27 @@ def test_a_daemon_that_does_well_says_so(daemon: subprocess.Popen[str], config: 
 
 
 @pytest.mark.usefixtures("daemon")
+def test_prometheus_and_a_watcher_are_answered_at_the_port(config: Path) -> None:
+    port = int(config.read_text().rpartition("port: ")[2])
+    scraped = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+    samples = {sample.name: sample.value for family in metrics(scraped) for sample in family.samples}
+    assert samples["birdwatchd_healthy"] == 1
+    assert samples["birdwatchd_classifier_segments_total"] > 0
+    assert samples["process_resident_memory_bytes"] > 10e6
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=30).json()["status"] == "well"
+
+
+def test_a_port_that_is_taken_is_a_sentence(
+    daemon: subprocess.Popen[str], config: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "config.yaml"
+    own.write_text(config.read_text().replace(f"database: {config.parent}", f"database: {tmp_path}"))
+    refused = birdwatchd("run", "-c", own, status=2).stderr
+    assert refused.splitlines()[-1].startswith("birdwatchd: metrics.port: 127.0.0.1:")
+    assert daemon.poll() is None
+
+
+@pytest.mark.usefixtures("daemon")
 def test_people_get_tables(config: Path) -> None:
     shown = birdwatchd("status", "-c", config).stdout
     assert shown.startswith("wood: all is well\n")
@@ -147,7 +173,8 @@ def test_a_daemon_that_is_stopped_is_there_and_silent(daemon: subprocess.Popen[s
 
 def test_with_daemons_that_come_and_go_it_knows_whom_it_asks(config: Path, tmp_path: Path) -> None:
     own = tmp_path / "config.yaml"
-    own.write_text(config.read_text().replace(f"database: {config.parent}", f"database: {tmp_path}"))
+    text = config.read_text().partition("metrics:")[0]
+    own.write_text(text.replace(f"database: {config.parent}", f"database: {tmp_path}"))
     with running(own) as first:
         assert ask(own)["process"]["pid"] == first.pid
         first.kill()
