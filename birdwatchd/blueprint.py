@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from birdwatchd.audio.windows import Plan
+from birdwatchd.audio.windows import LAG_SECONDS, Plan
 from birdwatchd.config.clip_name import ClipName
 from birdwatchd.config.zone import station_zone
 from birdwatchd.detection.decider import Rules
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from birdwatchd.detection.species_range import Occurrence
     from birdwatchd.domain import Label
     from birdwatchd.model.bundle import Card
-
-LAG_SECONDS = 15.0
-"""How far the classifier may fall behind before sound is skipped."""
 
 logger = structlog.get_logger()
 

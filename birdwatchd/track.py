@@ -35,6 +35,8 @@ DEAF_SECONDS = 3.0
 """So long without a sample, and a source's silence is counted as lost while it lasts."""
 STANDSTILL_SECONDS = 30.0
 """So long without a sample, and nobody waits any more for what was to follow a detection."""
+SLOW_SECONDS = 60.0
+"""How often the log says how much had to be skipped."""
 QUIET_SECONDS = 60.0
 """So long of digital silence, and the log says that the microphone seems to be dead."""
 
@@ -71,7 +73,8 @@ class Track:
         """When it is listened to; always when None."""
         self.first = source.ring.first
         """Its first sample."""
-        self._segmenter = Segmenter(source.name, source.ring, plan)
+        may_skip = not getattr(source, "waits", False)
+        self._segmenter = Segmenter(source.name, source.ring, plan, may_skip=may_skip)
         self._windower = Windower(source.name, source.clock, source.ring.sample_rate, plan)
         # What a recording holds has nothing to do with when the daemon ran.
         self._ledger = Ledger(
@@ -86,6 +89,8 @@ class Track:
         self._written_at = time.monotonic()
         self._ended_at: float | None = None
         self._silent_seconds = 0.0
+        self._slow_seconds = 0.0
+        self._slow_said_at = float("-inf")
         self._take_hop(plan)
         self._heard_to = source.ring.first
         self._keep(history)
@@ -193,11 +198,7 @@ class Track:
         self._ledger.skipped(due.stop_sample, due.cause)
         if due.cause == RESTING:
             return None
-        logger.warning(
-            "too slow, sound was skipped",
-            source=self.source.name,
-            seconds=round((due.stop_sample - due.start_sample) / self.source.ring.sample_rate, 1),
-        )
+        self._say_slow((due.stop_sample - due.start_sample) / self.source.ring.sample_rate)
         return None
 
     def account(self, *, stopping: bool) -> list[LedgerEntry]:
@@ -256,6 +257,19 @@ class Track:
     def _hear_to(self, sample: int) -> None:
         self._heard_to = max(self._heard_to, sample)
         self.decider.voices.forget(self.source.ring.oldest)
+
+    def _say_slow(self, seconds: float) -> None:
+        """Once a minute at most, with all that was skipped since the last time."""
+        self._slow_seconds += seconds
+        now = time.monotonic()
+        if now - self._slow_said_at >= SLOW_SECONDS:
+            logger.warning(
+                "too slow, sound was skipped",
+                source=self.source.name,
+                seconds=round(self._slow_seconds, 1),
+                advice="fewer sources, a longer hop_seconds, or a faster machine",
+            )
+            self._slow_said_at, self._slow_seconds = now, 0.0
 
     def _watch_level(self, *, silent: bool) -> None:
         """Say once when the microphone seems to be dead, and once when it is back."""

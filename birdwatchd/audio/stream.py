@@ -203,7 +203,7 @@ class Stream:
             self._intake.take(samples)
             self._intake.follow()
             if written == 0:
-                logger.info("stream open", source=self.name, address=redacted(self._url, self._url))
+                self._say_open()
             elif now - opened > GOOD_SECONDS:
                 self._attempts, self._helpless_since = 0, math.inf
             self._fault = self._cause = ""
@@ -212,6 +212,12 @@ class Stream:
             if allowance < 0:
                 self._stopping.wait(-allowance)
         return "stream gone"
+
+    def _say_open(self) -> None:
+        if self._attempts:
+            logger.warning("stream back", source=self.name, after=self._cause)
+        else:
+            logger.info("stream open", source=self.name, address=redacted(self._url, self._url))
 
     def _pause_seconds(self) -> float:
         """Doubling, and at random, so that a hundred stations do not fall upon a server at once."""

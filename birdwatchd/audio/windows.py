@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MARGIN_SECONDS = 0.025
 """Real sound on both sides of a segment while it is resampled, so that the filter does not ring at its edges."""
 
+LAG_SECONDS = 15.0
+"""A segment that was due so long ago, with the lag still growing: sound is skipped. Rings are longer by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -69,9 +72,14 @@ class Segmenter:
     """Cuts one source into segments, in order. Knows of gaps, ends and being too slow; knows nothing of scores.
 
     A stretch is the sound between two gaps. Its segments start on multiples of the hop, counted from its first sample.
+
+    When it is read too slowly the oldest sound is given up. After a hiccup that is only what was overwritten. When it goes on,
+    all that waits is given up at once: a window takes several segments in a row, and a skip behind each of them
+    would leave no window whole.
     """
 
-    def __init__(self, source: str, ring: Ring, plan: Plan) -> None:
+    def __init__(self, source: str, ring: Ring, plan: Plan, *, may_skip: bool = True) -> None:
+        """A source that waits for its reader is never skipped."""
         self._source = source
         self._ring = ring
         self._plan = plan
@@ -79,13 +87,17 @@ class Segmenter:
         self._segment_length = round(plan.segment_seconds * ring.sample_rate)
         self._origin = ring.first  # first sample of the stretch
         self._number = 0  # of the next segment in the stretch
-        self._covered = (
-            ring.first
-        )  # every sample below it lies in a segment that was handed out, or was skipped
+        self._covered = ring.first  # all below it lies in a segment that was handed out, or was skipped
+        self._may_skip = may_skip
+        self._most = LAG_SECONDS * ring.sample_rate if may_skip else math.inf
+        # Segments since sound was last skipped; nothing is held against the first.
+        self._run = plan.segments_per_window
+        # How late those were that are too late, in a row.
+        self._lags: deque[int] = deque(maxlen=plan.segments_per_window)
 
     def go_on(self, plan: Plan) -> Segmenter:
         """One that goes on where this one is, with another division of time. Nothing is heard twice, nothing is left out."""
-        following = Segmenter(self._source, self._ring, plan)
+        following = Segmenter(self._source, self._ring, plan, may_skip=self._may_skip)
         start = self._start()
         gaps = [gap.index for gap in self._ring.gaps if self._origin < gap.index <= start]
         following._origin, following._covered = min([start, *gaps]), self._covered
@@ -99,8 +111,11 @@ class Segmenter:
         """
         written = self._ring.written
         start = self._start()
+        overdue = written - start - self._segment_length - self._resampler.margin
         if start < self._ring.oldest:
-            return self._skip_to_present()
+            return self._skip_overwritten(start + overdue)
+        if self._falls_behind(overdue):
+            return self._skip(start + overdue)
         boundary = self._boundary(written, ended=ended)
         if boundary is None:
             if start + self._segment_length + self._resampler.margin > written:
@@ -113,7 +128,12 @@ class Segmenter:
         try:
             samples, level = self._cut(start, stop, boundary)
         except Lapped:
-            return self._skip_to_present()
+            return self._skip_overwritten(start + overdue)
+        if overdue > self._most:
+            self._lags.append(overdue)
+        else:
+            self._lags.clear()
+        self._run += 1
         self._number += 1
         self._covered = max(self._covered, stop)
         return Segment(self._source, start, stop, samples, level)
@@ -158,10 +178,19 @@ class Segmenter:
         self._origin, self._number, self._covered = boundary, 0, boundary
         return StretchEnd(boundary, rest)
 
-    def _skip_to_present(self) -> Skipped:
-        """Too slow: give up the oldest sound, a second more than was overwritten, but stay on the grid."""
+    def _falls_behind(self, overdue: int) -> bool:
+        """It is too late, and later than a window's worth of segments ago."""
+        return overdue > self._most and len(self._lags) == self._lags.maxlen and overdue > self._lags[0]
+
+    def _skip_overwritten(self, present: int) -> Skipped:
+        """After a hiccup give up a second more than was overwritten; all that waits, where it was late before or is again."""
+        hiccup = not self._lags and self._run >= self._plan.segments_per_window
+        resume = self._ring.oldest + self._ring.sample_rate
+        return self._skip(resume if hiccup else max(resume, present))
+
+    def _skip(self, resume: int) -> Skipped:
+        """Too slow: go on at the first place of the grid that is not before `resume`."""
         rate = self._ring.sample_rate
-        resume = self._ring.oldest + rate
         for gap in self._ring.gaps:
             if self._origin < gap.index <= resume:
                 self._origin, self._number = gap.index, 0
@@ -169,6 +198,8 @@ class Segmenter:
             self._number = math.ceil((resume - self._origin) / (self._plan.hop_seconds * rate))
         skipped = Skipped(self._covered, max(self._covered, self._start()), "too slow")
         self._covered = skipped.stop_sample
+        self._run = 0
+        self._lags.clear()
         return skipped
 
     def _cut(self, start: int, stop: int, boundary: int | None) -> tuple[NDArray[np.float32], float]:

@@ -12,12 +12,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from birdwatchd.audio.ledger import Ledger
 from birdwatchd.store.database import Database
 from birdwatchd.store.ledger import between
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from birdwatchd.audio.source import Source
 
 ROOT = Path(__file__).parents[2]
 BYSTANDER = """\
@@ -52,6 +55,16 @@ class Balance:
         return f"expected {self.expected:.2f}, captured {self.captured:.2f}, lost {self.causes}, skipped {dict(self.skipped)}"
 
 
+def balance(source: Source) -> Balance:
+    """What a ledger that had looked all the time would say of a source without a daemon."""
+    ledger = Ledger(source.name, source.ring, source.clock)
+    ledger.capture()
+    found = Balance()
+    for entry in ledger.take():
+        found.add(entry.kind, entry.cause, entry.seconds)
+    return found
+
+
 class Station:
     """`birdwatchd run` with these sources. A context manager: it is ended when left."""
 
@@ -73,10 +86,10 @@ class Station:
         assert self._child is not None
         return self._child.pid
 
-    def start(self, *, prefix: tuple[str, ...] = (), wait: bool = True) -> None:
+    def start(self, *, wait: bool = True) -> None:
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "birdwatchd", "run", "-c", self.config],
+                [sys.executable, "-m", "birdwatchd", "run", "-c", self.config],
                 env=self._environment,
                 stderr=log,
                 stdout=subprocess.DEVNULL,

@@ -9,11 +9,10 @@ import pytest
 
 from birdwatchd.audio import portaudio
 from birdwatchd.audio.last_resort import PATIENCE_WITH_OTHERS_SECONDS, reason_to_leave
-from birdwatchd.audio.ledger import Ledger
 from birdwatchd.audio.microphone import Microphone
 from birdwatchd.config.schema import MicrophoneSource
 from tests.faults.fake_sounddevice import RATE, FakeCard, FakePortAudio, FakeSoundDevice
-from tests.faults.station import Balance, elapsed
+from tests.faults.station import balance, elapsed
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -68,15 +67,6 @@ class Ears:
     def close(self) -> None:
         for microphone in self.open:
             microphone.stop()
-
-
-def balance(microphone: Microphone) -> Balance:
-    ledger = Ledger(microphone.name, microphone.ring, microphone.clock)
-    ledger.capture()
-    found = Balance()
-    for entry in ledger.take():
-        found.add(entry.kind, entry.cause, entry.seconds)
-    return found
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from birdwatchd.audio.windows import (
 from birdwatchd.domain import Segment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from birdwatchd.domain import Scores, Window
 
 RATE = 1000
@@ -109,15 +111,71 @@ def test_a_segment_never_spans_a_gap_and_the_grid_begins_anew_after_it() -> None
     assert set(due[3].samples) == {7.0}
 
 
-def test_a_reader_that_is_too_slow_goes_on_on_the_grid_and_says_what_it_left_out() -> None:
-    ring = ring_with(3000, capacity=8000)
-    segmenter = Segmenter("a", ring, PLAN)
-    assert spans(drain(segmenter, ended=False)) == [(0, 3000)]
-    for _ in range(10):
+def overrun(ring: Ring) -> None:
+    for _ in range(20):
         ring.write(np.zeros(1500, dtype=np.float32))
+
+
+def test_after_a_hiccup_only_what_was_overwritten_is_left_out_and_the_grid_stays() -> None:
+    ring = ring_with(6000, capacity=20_000)
+    segmenter = Segmenter("a", ring, PLAN)
+    assert len(drain(segmenter, ended=False)) == 3
+    overrun(ring)  # written up to 36 s, the oldest is at 16 s
     due = drain(segmenter, ended=False)
-    assert due[0] == Skipped(3000, 12000, "too slow")
-    assert spans(due) == [(12000, 15000), (13500, 16500), (15000, 18000)]
+    assert due[0] == Skipped(6000, 18_000, "too slow")
+    assert spans(due) == [(start, start + 3000) for start in range(18_000, 33_001, 1500)]
+
+
+def test_an_overrun_that_comes_again_before_a_window_was_whole_leaves_out_all_that_waits() -> None:
+    ring = ring_with(6000, capacity=20_000)
+    segmenter = Segmenter("a", ring, PLAN)
+    drain(segmenter, ended=False)
+    overrun(ring)
+    assert isinstance(segmenter.take(ended=False), Skipped)
+    assert isinstance(segmenter.take(ended=False), Segment)  # from 18 s on
+    overrun(ring)  # written up to 66 s
+    due = drain(segmenter, ended=False)
+    assert due[0] == Skipped(21_000, 63_000, "too slow")
+    assert spans(due) == [(63_000, 66_000)]
+
+
+def read_slowly(speed: Callable[[float], float], seconds: int) -> tuple[list[int], list[Skipped]]:
+    """How long the runs of segments are when `speed` seconds of sound are analysed per second, and what is left out."""
+    ring = ring_with(0, capacity=60_000)
+    segmenter = Segmenter("a", ring, PLAN)
+    runs, skipped, may_take = [0], list[Skipped](), 0.0
+    for tenth in range(10 * seconds):
+        ring.write(np.zeros(100, dtype=np.float32))
+        may_take = min(may_take + speed(tenth / 10) / 10, PLAN.hop_seconds)
+        while may_take >= PLAN.hop_seconds and (due := segmenter.take(ended=False)) is not None:
+            if isinstance(due, Skipped):
+                skipped.append(due)
+                runs.append(0)
+            else:
+                runs[-1] += 1
+                may_take -= PLAN.hop_seconds
+    return runs, skipped
+
+
+@pytest.mark.parametrize("speed", [0.9, 0.5, 0.2, 0.1])
+def test_one_that_is_always_too_slow_gets_whole_windows_all_the_same(speed: float) -> None:
+    runs, skipped = read_slowly(lambda _: speed, 600)
+    assert all(run >= PLAN.segments_per_window for run in runs[:-1])
+    left_out = sum(one.stop_sample - one.start_sample for one in skipped) / RATE
+    assert left_out == pytest.approx((1 - speed) * 600, abs=75)  # the ring holds a minute
+    ends = [0, *(one.stop_sample for one in skipped)]
+    assert all(end <= one.start_sample for end, one in zip(ends, skipped, strict=False))
+
+
+def test_a_hiccup_is_made_up_for_and_nothing_is_left_out() -> None:
+    runs, skipped = read_slowly(lambda second: 0.0 if 100 < second < 140 else 1.5, 300)
+    assert skipped == []
+    assert runs[0] >= 190
+
+
+def test_a_source_that_waits_for_its_reader_is_never_skipped() -> None:
+    segmenter = Segmenter("a", ring_with(300_000, capacity=300_000), PLAN, may_skip=False)
+    assert all(isinstance(due, Segment) for due in drain(segmenter, ended=False))
 
 
 @given(
