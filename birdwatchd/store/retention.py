@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from birdwatchd.store.shelf import Shelf, order
+from birdwatchd.actions.clip_files import is_abandoned
+from birdwatchd.store.shelf import PART, Shelf, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +31,11 @@ WRITING_SECONDS = 60.0
 LOOKING_SHARE = 0.1
 """Of the time, at most, is spent on looking through the folder for what may give way."""
 ABANDONED_SECONDS = DAY_SECONDS
-"""A file that began to be written so long ago, and no folder was used for so long: whoever did has died."""
+"""Nobody goes on with an hour's recording that was written to so long ago, nor uses a folder."""
+RECORDINGS = "recordings"
+"""Where hours are, below the folder."""
+PICTURE = ".png"
+"""What lies beside a clip and has no sidecar of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class Retention:
             too_old = self._delete(old)
             if old:
                 self._look()
-            self._sweep(contents.parts, now)
+            self._sweep(contents, now)
             made_way, self._made_way = self._made_way, Gone()
             self._make_room(0)
             made_way, self._made_way = made_way + self._made_way, Gone()
@@ -195,11 +200,25 @@ class Retention:
         self._size -= gone.size
         return gone
 
-    def _sweep(self, parts: Iterable[tuple[Path, float]], now: float) -> None:
-        """Take away what nobody will finish writing, and folders that are empty."""
-        for path, written in parts:
-            if now - written > ABANDONED_SECONDS:
+    def _sweep(self, contents: Contents, now: float) -> None:
+        """Take away what whoever wrote it will not finish, as he died, and folders that are empty."""
+        hours = self._folder / RECORDINGS
+        left = 0
+        for path, written in contents.parts:
+            # What is recorded continuously has no lock, and is mended, not taken away, by who goes on with it.
+            gone = now - written > ABANDONED_SECONDS if hours in path.parents else is_abandoned(path)
+            if gone:
                 path.unlink(missing_ok=True)
+                left += 1
+        for sidecar, described in contents.alone:
+            part = described.with_name(f".{described.name}{PART}")
+            # Looked up again: a moment ago it may just have been moved into its place.
+            if not part.exists() and not described.exists():
+                for path in (sidecar.with_suffix(PICTURE), sidecar):
+                    path.unlink(missing_ok=True)
+                left += 1
+        if left:
+            logger.warning("clips that were not finished are deleted", files=left)
         for parent, folders, _ in os.walk(self._folder, topdown=False):
             for folder in folders:
                 with suppress(OSError):  # it is not empty

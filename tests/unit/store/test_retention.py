@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -162,12 +163,39 @@ def test_what_was_not_written_after_all_is_free_again(tmp_path: Path) -> None:
     assert left(tmp_path) == {"a.flac", "a.json"}
 
 
-def test_half_written_files_of_the_dead_go_after_a_day(tmp_path: Path) -> None:
-    for name, days in ((".dead.flac.part", 2.0), (".alive.flac.part", 0.1)):
+def test_half_written_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    for name in (".dead.flac.part", ".alive.flac.part", "film.part"):
         (tmp_path / name).write_bytes(b"x")
-        os.utime(tmp_path / name, (NOW - days * DAY_SECONDS,) * 2)
+    with (tmp_path / ".alive.flac.part").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        retention(tmp_path).tidy()
+    assert left(tmp_path) == {".alive.flac.part", "film.part"}
+
+
+def test_an_hour_that_is_written_has_no_lock_and_a_day_of_grace(tmp_path: Path) -> None:
+    (tmp_path / "recordings" / "garden").mkdir(parents=True)
+    for name, days in ((".dead.flac.part", 2.0), (".alive.flac.part", 0.1)):
+        path = tmp_path / "recordings" / "garden" / name
+        path.write_bytes(b"x")
+        os.utime(path, (NOW - days * DAY_SECONDS,) * 2)
     retention(tmp_path).tidy()
-    assert left(tmp_path) == {".alive.flac.part"}
+    assert left(tmp_path) == {"recordings/garden/.alive.flac.part"}
+
+
+def test_a_sidecar_whose_sound_was_never_moved_into_place_goes(tmp_path: Path) -> None:
+    """Killed between the renaming of the first and the last of a clip's files."""
+    said = {"birdwatchd": "0.1.0", "detection": {"scientific_name": "Parus major", "score": 0.9}}
+    for stem, described in (("a", {"clip": {"file": "a.flac"}}), ("b", {"clip": {"file": "b.flac"}})):
+        (tmp_path / f"{stem}.json").write_text(json.dumps({**said, **described}))
+        (tmp_path / f"{stem}.png").write_bytes(b"a picture of it")
+    (tmp_path / "b_1.json").write_text(json.dumps({**said, "picture": {"file": "b_1.jpg"}}))
+    (tmp_path / "b.flac").write_bytes(b"sound")
+    (tmp_path / "c.json").write_text(json.dumps({**said, "clip": {"file": "c.flac"}}))
+    (tmp_path / ".c.flac.part").write_bytes(b"on its way")
+    with (tmp_path / ".c.flac.part").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        retention(tmp_path).tidy()
+    assert left(tmp_path) == {"b.json", "b.png", "b.flac", "c.json", ".c.flac.part"}
 
 
 ITEMS = st.lists(
@@ -237,7 +265,7 @@ def test_the_limit_holds_when_several_write_at_once(tmp_path: Path) -> None:
         for number in range(30):
             if not by.make_room(1000):
                 keep(tmp_path, f"{name}-{number}", score=number / 100)
-            found = sum(size(path) for path in tmp_path.rglob("*"))
+            found = sum(size(path) for path in tmp_path.iterdir())
             if found > 20_000:
                 over.append(found)
 
