@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from birdwatchd.detection.species_range import Occurrence
     from birdwatchd.domain import Label
     from birdwatchd.model.bundle import Card
+    from birdwatchd.trust import Trust
 
 logger = structlog.get_logger()
 
@@ -167,10 +168,15 @@ class Blueprint:
         after = max((getattr(one, "after_seconds", 0.0) for one in self.config.actions), default=0.0)
         return ListeningHours(source.name, hours, after + self.config.window_seconds)
 
-    def naming(self, source: Source, run_id: str) -> Naming:
-        """What every detection of a source carries."""
+    def naming(self, source: Source, run_id: str, trust: Trust) -> Naming:
+        """What every detection of a source carries; `trust` judges the system clock."""
         return Naming(
-            run_id, source.name, source.site or self.config.node, self.model, self._clip_path(source.name)
+            run_id,
+            source.name,
+            source.site or self.config.node,
+            self.model,
+            None if getattr(source, "waits", False) else trust.is_set,  # a recording has its own time
+            self._clip_path(source.name),
         )
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -28,23 +28,27 @@ from birdwatchd.service.observer import Parts
 from birdwatchd.service.progress import Progress
 from birdwatchd.service.schedule import Schedule
 from birdwatchd.service.signals import stopping_on_signals
+from birdwatchd.service.station_clock import StationClock
 from birdwatchd.service.supervision import supervised
 from birdwatchd.service.telling import telling
 from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
-from birdwatchd.store.ledger import standing
+from birdwatchd.store.ledger import is_seasoned, standing
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
-from birdwatchd.store.summary import summary
+from birdwatchd.store.runs import last_seen
+from birdwatchd.store.summary import Summaries
 from birdwatchd.track import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
 
     from birdwatchd.audio.source import Source
     from birdwatchd.config.load import Loaded
-    from birdwatchd.domain import DailySummary, Detection
+    from birdwatchd.domain import DailySummary, Detection, Health
     from birdwatchd.pipeline import Listeners
 
 HEALTH_SECONDS = 60.0
@@ -69,7 +73,6 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
     """
     blueprint = Blueprint.draw(loaded)
     config = blueprint.config
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     actions = make_actions(config.actions, Plugins())
     stop = threading.Event()
     sources: list[Source] = []
@@ -78,7 +81,13 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         stack.enter_context(stopping_on_signals(stop.set))
         backups = stack.enter_context(Backups.of(config.store))
         database = stack.enter_context(Database.open_or_renew(config.store.database, backups))
-        retention = Retention(config.store.clips_folder, config.store.retention)
+        clock = StationClock(last_seen(database))
+        run_id = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        retention = Retention(
+            config.store.clips_folder,
+            config.store.retention,
+            is_seasoned=lambda: _is_seasoned(config.store.database, clock.now()),
+        )
         surroundings = Surroundings(
             run_id=run_id,
             node=config.node,
@@ -90,7 +99,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             is_ready=lambda *asked: listening.pipeline.is_ready(*asked),  # noqa: PLW0108 - as above
             make_room=retention.make_room,
         )
-        desk = Desk(actions, database, surroundings, keep_days=config.store.delivery_days)
+        desk = Desk(actions, database, surroundings, keep_days=config.store.delivery_days, wall=clock.now)
         stack.callback(desk.stop)
         accounted = standing(database)
         recorder = Recorder(
@@ -102,6 +111,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             config_hash=sha256(repr(config).encode()).hexdigest(),
             trace_days=config.store.trace_days,
             posting=desk.posting,
+            wall=clock.now,
         )
         desk.start()
         schedule = stack.enter_context(Schedule(blueprint.zone))
@@ -122,6 +132,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 minimum_dbfs=config.deciding.level.minimum_dbfs,
                 listeners=_observed(listeners, vitals),
                 history=History(blueprint.history_seconds, desk.first_ready),
+                trust=clock.trust,
             ),
             recorder,
         )
@@ -139,19 +150,19 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             sources.append(source)
             listening.pipeline.add(
                 source,
-                Decider(rules, occurrence, blueprint.naming(source, run_id)),
+                Decider(rules, occurrence, blueprint.naming(source, run_id, clock.trust)),
                 accounted.get(source.name),
                 hours=blueprint.listening_hours(described),
             )
         listening.start()
-        schedule.every(
-            HEALTH_SECONDS,
-            "health",
-            lambda: desk.inform(vitals.health(sources, desk.count_waiting())),
-            at_once=True,
+        _tell_regularly(
+            schedule,
+            desk,
+            partial(vitals.health, sources),
+            partial(
+                _due, stack.enter_context(closing(Summaries(database, config.node, blueprint.zone))), clock
+            ),
         )
-        schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)
-        schedule.daily(0, 1, "daily summary", lambda: desk.inform(_yesterday(blueprint)))
         observer = stack.enter_context(
             telling(
                 Parts(
@@ -184,6 +195,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         while listening.is_alive() and not stop.wait(0.2):
             supervision.turn()
             observer.turn()
+            clock.turn(recorder.move_deliveries)
             if reason := reason_to_leave(sources):
                 logger.error("leaving, since only a new process can mend this", reason=reason)
                 listening.failed = True
@@ -202,7 +214,30 @@ def _observed(listeners: Listeners, vitals: Vitals) -> Listeners:
     return replace(listeners, account=vitals.account, batch=vitals.batch, detection=detected)
 
 
-def _yesterday(blueprint: Blueprint) -> DailySummary:
-    day = (datetime.now(UTC) - timedelta(hours=12)).astimezone(blueprint.zone).date()
-    with Database.open(blueprint.config.store.database, read_only=True) as database:
-        return summary(database, blueprint.config.node, day, blueprint.zone)
+def _tell_regularly(
+    schedule: Schedule,
+    desk: Desk,
+    health: Callable[[int], Health],
+    due_summary: Callable[[], DailySummary | None],
+) -> None:
+    """What actions are told now and then, and what is done about their deliveries."""
+
+    def tell_day() -> None:
+        found = due_summary()
+        if found is not None:
+            desk.inform(found)
+
+    schedule.every(HEALTH_SECONDS, "health", lambda: desk.inform(health(desk.count_waiting())), at_once=True)
+    schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)
+    schedule.daily(0, 1, "daily summary", tell_day)
+    # Down at midnight, or on a clock that was set past it.
+    schedule.every(3600, "daily summary, if it was missed", tell_day, at_once=True)
+
+
+def _due(summaries: Summaries, clock: StationClock) -> DailySummary | None:
+    return summaries.take(clock.now()) if clock.is_set else None
+
+
+def _is_seasoned(path: Path, now: datetime) -> bool:
+    with Database.open(path, read_only=True) as database:
+        return is_seasoned(database, now)

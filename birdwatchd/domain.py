@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DetectionState = Literal["started", "ended"]
+Dating = Literal["", "unset", "corrected", "repeated"]
+"""What is to be said of a detection's times: nothing, as a rule.
+
+`unset`: they are those of a clock that nobody had set. `corrected`: they were, and were put right when the clock was set.
+`repeated`: the clock had been set back, and the same time was there before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,10 @@ class Detection:
     voice: bool
     """A human voice overlaps it: no audio of it is kept."""
     state: DetectionState
+    dating: Dating = ""
+
+
+LedgerKind = Literal["expected", "captured", "analysed", "lost", "skipped", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,7 @@ class LedgerEntry:
 
     source: str
     hour: datetime
-    kind: Literal["expected", "captured", "analysed", "lost", "skipped", "off"]
+    kind: LedgerKind
     cause: str
     seconds: float
     until: datetime | None = None

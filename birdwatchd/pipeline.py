@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from birdwatchd.domain import Candidate, Clip, Detection, LedgerEntry, Scores, Window
     from birdwatchd.listening_hours import ListeningHours
     from birdwatchd.track import Due, History
+    from birdwatchd.trust import ClockChange, Trust
 
 Result = TypeVar("Result")
 
@@ -58,6 +59,9 @@ class Recorder(Protocol):
     def account(self, entries: Sequence[LedgerEntry]) -> None:
         """Add to the ledger. May be batched."""
 
+    def change_clock(self, change: ClockChange) -> None:
+        """The system clock was set: put right what was dated wrongly."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
@@ -85,12 +89,13 @@ class Pipeline:
         listeners: Listeners | None = None,
         patient: bool = False,
         history: History | None = None,
+        trust: Trust | None = None,
     ) -> None:
         """`labels` is how many scores a segment has; `batch_limit` segments at most go to the classifier at once.
 
         A `patient` pipeline waits until a batch is full: the last bits of a score depend on its batch, and so the same
         recording always gets the same scores. `history` is what stays of a
-        recording's sound.
+        recording's sound. `trust` judges the system clock.
         """
         self._nothing: NDArray[np.float32] = np.zeros(labels, dtype=np.float32)
         self._classifier = classifier
@@ -101,6 +106,7 @@ class Pipeline:
         self._listeners = listeners or Listeners()
         self._patient = patient
         self._history = history
+        self._trust = trust
         self._held: list[tuple[Track, Due]] = []  # collected, but not yet a whole batch
         self._tracks = Roster()
         self._errands = Errands(self.wake)
@@ -124,7 +130,9 @@ class Pipeline:
 
         `before` says up to when it was accounted for before, and how that ended.
         """
-        self._tracks.add(Track(source, decider, self._plan, self._history, before, hours=hours))
+        self._tracks.add(
+            Track(source, decider, self._plan, self._history, before, hours=hours, trust=self._trust)
+        )
 
     def remove(self, source: str) -> tuple[int, datetime | None]:
         """Let go of a source that has been stopped, once all of it is analysed and its detections are recorded.
@@ -346,6 +354,8 @@ class Pipeline:
     def _account(self) -> None:
         self._accounted_at = time.monotonic()
         for track in self._tracks:
+            for change in track.clock_changes():
+                self._recorder.change_clock(change)
             entries = track.account(stopping=self._stopping or track.is_leaving)
             if entries:
                 self._recorder.account(entries)

@@ -34,6 +34,7 @@ def to_record(detection: Detection, zone: tzinfo | None) -> dict[str, Any]:
         "start_sample": detection.start_sample,
         "end_sample": detection.end_sample,
         "processing_ns": detection.processing_ns,
+        "dating": detection.dating,
     }
 
 

@@ -15,6 +15,7 @@ from birdwatchd.audio.ledger import DEAF, Ledger
 from birdwatchd.audio.windows import Plan, Segmenter, Skipped, StretchEnd, Windower
 from birdwatchd.domain import Segment
 from birdwatchd.listening_hours import RESTING
+from birdwatchd.trust import ClockChange, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +66,9 @@ class Track:
         before: tuple[datetime, str] | None = None,
         *,
         hours: ListeningHours | None = None,
+        trust: Trust | None = None,
     ) -> None:
-        """`before` says up to when this source was accounted for before, and how that ended."""
+        """`before` says up to when this source was accounted for before, and how that ended; `trust` judges the clock."""
         self.source = source
         self.decider = decider
         self.hours = hours
@@ -80,6 +82,8 @@ class Track:
         self._ledger = Ledger(
             source.name, source.ring, source.clock, None if getattr(source, "waits", False) else before
         )
+        self._trust = trust or Trust()
+        self._changes = 0  # steps of the clock that were told
         self.done = False
         self.is_leaving = False
         """The source has been stopped, and will be let go of."""
@@ -201,6 +205,23 @@ class Track:
         self._say_slow((due.stop_sample - due.start_sample) / self.source.ring.sample_rate)
         return None
 
+    def clock_changes(self) -> list[ClockChange]:
+        """When the system clock was set since the last call, and what that means for what was heard before."""
+        steps, told = self.source.clock.steps, self._changes
+        changes = [
+            ClockChange(
+                self.source.name,
+                self.source.ring.sample_rate,
+                step,
+                self._trust.wrong_from(steps[: number + 1]),
+            )
+            for number, step in enumerate(steps[told:], start=told)
+        ]
+        for change in changes:
+            self._ledger.correct(change)
+        self._changes = len(steps)
+        return changes
+
     def account(self, *, stopping: bool) -> list[LedgerEntry]:
         """Bring the ledger up to date, deafness that still lasts included, and give what is new in it."""
         self._watch_writing(stopping=stopping)
@@ -224,6 +245,9 @@ class Track:
         hours, at = self.hours, self.source.clock.at
         if hours is None or written < start + (1 if ended else self._hop_samples):
             return None
+        clock_is_set = self.decider.naming.clock_is_set
+        if clock_is_set is not None and not clock_is_set(at(start)):
+            return None  # nobody knows the hour: better to hear too much
         if not hours.rests(at(start), following=self.decider.is_following):
             return None
         opens = hours.opens_by(at(written))

@@ -108,6 +108,7 @@ def detection_payload(
         "firstToday": tally.first_today,
         "firstEver": tally.first_ever,
         "late": late,
+        **({"dating": detection.dating} if detection.dating else {}),
     }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.analysis.scene import Scene
     from birdwatchd.domain import Candidate, Detection, Label, LedgerEntry, Scores, Window
+    from birdwatchd.trust import ClockChange
 
 
 class Catch:
@@ -37,6 +38,9 @@ class Catch:
 
     def account(self, entries: Sequence[LedgerEntry]) -> None:
         """All of a file is analysed; what is missing is said of the file."""
+
+    def change_clock(self, change: ClockChange) -> None:
+        """No clock dates a file but its own."""
 
     def window(self, window: Window, scores: Scores) -> None:
         """Keep the scores of a window."""

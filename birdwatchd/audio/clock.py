@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from birdwatchd.trust import STEP_SECONDS, ClockStep, elapsed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,8 +30,6 @@ LARGEST_DRIFT = 200e-6
 """No sound card is further off than this; what goes beyond it is loss."""
 LIKELY_DRIFT = 50e-6
 """How far off a card usually is: keeps the line sober while it has seen little."""
-STEP_SECONDS = 0.5
-"""A system clock that moves by more than this against monotonic time was set."""
 KNOTS = 1000
 """At one a slot hours of dating, far more than a ring holds."""
 
@@ -56,7 +56,7 @@ class SampleClock:
         self,
         sample_rate: int,
         *,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = elapsed,
         wall: Callable[[], float] = time.time,
         tolerance_seconds: float = 0.1,
         settle_seconds: float = 2.5,
@@ -66,7 +66,7 @@ class SampleClock:
 
         Args:
             sample_rate: what the card claims, Hz.
-            monotonic: seconds that never jump.
+            monotonic: seconds that never jump, and go on while the machine sleeps.
             wall: seconds since 1970, UTC.
             tolerance_seconds: a larger shortfall is loss.
             settle_seconds: it has to last so long; until then the missing blocks may merely be late.
@@ -79,6 +79,9 @@ class SampleClock:
         self._settle = settle_seconds
         now = monotonic()
         self._knots = [_Knot(first, now, 1 / sample_rate, wall() - now)]
+        self.steps: tuple[ClockStep, ...] = ()
+        """When the system clock was set, oldest first. Replaced, never changed."""
+        self._set_at = now
         self._asked = first
         self._anchored = False
         self._missing = 0.0  # seconds of all gaps so far
@@ -208,11 +211,18 @@ class SampleClock:
             return
         logger.warning("system clock stepped", seconds=round(offset - knot.offset, 3))
         start = self._next(index)
-        self._add(_Knot(start, _monotonic_at(knot, start), knot.sample_seconds, offset))
+        monotonic = _monotonic_at(knot, start)
+        old = datetime.fromtimestamp(monotonic + knot.offset, UTC)
+        self.steps = (*self.steps, ClockStep(start, old, offset - knot.offset, before - self._set_at))
+        self._set_at = before
+        self._add(_Knot(start, monotonic, knot.sample_seconds, offset))
 
 
 class FileClock:
     """Dates the samples of a recording, or of a folder of them: each file has its own start."""
+
+    steps: tuple[ClockStep, ...] = ()
+    """No setting of the system clock moves it."""
 
     def __init__(self, sample_rate: int) -> None:
         """Nothing is dated before the first `anchor`."""

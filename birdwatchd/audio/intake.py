@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from birdwatchd.trust import elapsed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,10 +32,11 @@ class Intake:
         self._cause = ""
         self._note: tuple[int, float] | None = None  # samples written, and when
         self._followed = 0
+        self._slept = elapsed() - time.monotonic()
 
     def take(self, block: NDArray[np.float32]) -> None:
         """Write `block`, float32 (n,), that was captured just now. The first after an interruption marks the gap."""
-        now = time.monotonic()
+        now = elapsed()
         if self._cause:
             seconds = self._clock.resume(self._ring.written, now - len(block) / self._ring.sample_rate)
             self._ring.mark_gap(seconds, self._cause)
@@ -58,6 +61,9 @@ class Intake:
         self._followed = note[0]
         missing = self._clock.observe(*note)
         if missing:
-            self._ring.mark_gap(missing, "lost")
+            # The one clock goes on while the machine sleeps, the other stands still.
+            slept, self._slept = self._slept, elapsed() - time.monotonic()
+            asleep = self._slept - slept > missing / 2
+            self._ring.mark_gap(missing, "machine asleep" if asleep else "lost")
         self._wake()
         return True

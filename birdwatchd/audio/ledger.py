@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from birdwatchd.audio.past import Past
 from birdwatchd.domain import LedgerEntry
+from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
     from birdwatchd.audio.ring import Ring
     from birdwatchd.audio.source import Clock
-
-Kind = Literal["expected", "captured", "analysed", "lost", "skipped", "off"]
+    from birdwatchd.domain import LedgerKind
+    from birdwatchd.trust import ClockChange
 
 DEAF = "not heard"
 """The cause of a loss that still goes on, where its source cannot say yet what it is."""
 NOT_EXPECTED = "between files"
 """The pause between two recordings of a folder: nobody was meant to listen."""
+LONGEST_OFF = timedelta(days=366)
+"""Who was off for longer has a clock that was not right, then or now."""
 
 
 class Ledger:
@@ -40,9 +44,11 @@ class Ledger:
         self._accounted = ring.first  # samples counted as analysed or skipped
         self._gaps_seen = 0  # gaps with the very index `_captured` that were counted already
         self._deaf: dict[
-            tuple[datetime, Kind, str], float
+            tuple[datetime, LedgerKind, str], float
         ] = {}  # counted before the gap that ends it was marked
-        self._sums: dict[tuple[datetime, Kind, str], float] = defaultdict(float)
+        self._sums: dict[tuple[datetime, LedgerKind, str], float] = defaultdict(float)
+        self._past = Past()
+        self._began: tuple[datetime, tuple[datetime, str]] | None = None  # this run, and `before`
 
     def capture(self) -> None:
         """Count what was captured, and what was lost, since the last time."""
@@ -66,7 +72,7 @@ class Ledger:
         start = self._clock.at(self._captured)
         self._deaf = self._by_hour("lost", cause, start, seconds)
         self._deaf |= self._by_hour("expected", "", start, seconds)
-        self._deaf |= self._off(start)
+        self._deaf |= self._off(start, self._before)
         self._sum(self._deaf)
         self._until = start + timedelta(seconds=seconds)
 
@@ -77,6 +83,22 @@ class Ledger:
     def skipped(self, stop_sample: int, cause: str) -> None:
         """All sound below `stop_sample` that is not accounted for yet was left out."""
         self._account(stop_sample, "skipped", cause)
+
+    def correct(self, change: ClockChange) -> None:
+        """The clock was set: what was counted by a wrong one is moved, or stays for good."""
+        self.capture()
+        settings = self._clock.steps.index(change.step) + 1
+        if change.wrong_from is None:
+            self._past.forget(settings)
+            return
+        for kind, cause, hour, seconds in self._past.move(change.step.seconds, settings):
+            self._sums[hour, kind, cause] += seconds
+        if change.wrong_from == 0 and self._began is not None:
+            start, before = self._began
+            self._sum({key: -seconds for key, seconds in self._off(start, before).items()})
+            start += timedelta(seconds=change.step.seconds)
+            self._sum(self._off(start, before))
+            self._began = start, before
 
     def take(self) -> list[LedgerEntry]:
         """What was added since the last call."""
@@ -93,14 +115,17 @@ class Ledger:
     def _begin(self, missing_seconds: float = 0.0) -> None:
         """The first sample is here, or what is missing before it: until then the source was off."""
         if self._before is not None:
-            self._sum(self._off(self._clock.at(self._ring.first) - timedelta(seconds=missing_seconds)))
-            self._before = None
+            start = self._clock.at(self._ring.first) - timedelta(seconds=missing_seconds)
+            self._sum(self._off(start, self._before))
+            self._began, self._before = (start, self._before), None
 
-    def _off(self, start: datetime) -> dict[tuple[datetime, Kind, str], float]:
+    def _off(
+        self, start: datetime, before: tuple[datetime, str] | None
+    ) -> dict[tuple[datetime, LedgerKind, str], float]:
         """The time from the end of the run before this one until `start`."""
-        if self._before is None:
+        if before is None or before[0] < EARLIEST or start - before[0] > LONGEST_OFF:
             return {}
-        end, cause = self._before
+        end, cause = before
         return self._by_hour("off", cause, end, (start - end).total_seconds())
 
     def _take_deafness_back(self) -> None:
@@ -111,35 +136,38 @@ class Ledger:
         if stop > self._captured:
             seconds = (stop - self._captured) / self._ring.sample_rate
             start = self._clock.at(self._captured)
-            self._add("expected", "", start, seconds)
-            self._add("captured", "", start, seconds)
+            self._add("expected", "", start, seconds, self._captured)
+            self._add("captured", "", start, seconds, self._captured)
             self._captured = stop
             self._until = self._clock.at(stop)
 
     def _lose(self, index: int, seconds: float, cause: str) -> None:
         start = self._clock.at(index) - timedelta(seconds=seconds)
-        self._add("expected", "", start, seconds)
-        self._add("lost", cause, start, seconds)
+        self._add("expected", "", start, seconds, index)
+        self._add("lost", cause, start, seconds, index)
 
-    def _account(self, stop: int, kind: Kind, cause: str) -> None:
+    def _account(self, stop: int, kind: LedgerKind, cause: str) -> None:
         if stop > self._accounted:
             start = self._clock.at(self._accounted)
-            self._add(kind, cause, start, (stop - self._accounted) / self._ring.sample_rate)
+            seconds = (stop - self._accounted) / self._ring.sample_rate
+            self._add(kind, cause, start, seconds, self._accounted)
             self._accounted = stop
 
-    def _add(self, kind: Kind, cause: str, start: datetime, seconds: float) -> None:
+    def _add(self, kind: LedgerKind, cause: str, start: datetime, seconds: float, sample: int) -> None:
         self._sum(self._by_hour(kind, cause, start, seconds))
+        settings = sum(step.index <= sample for step in self._clock.steps)
+        self._past.add(kind, cause, start.astimezone(UTC), seconds, settings)
 
-    def _sum(self, parts: dict[tuple[datetime, Kind, str], float]) -> None:
+    def _sum(self, parts: dict[tuple[datetime, LedgerKind, str], float]) -> None:
         for key, seconds in parts.items():
             self._sums[key] += seconds
 
     @staticmethod
     def _by_hour(
-        kind: Kind, cause: str, start: datetime, seconds: float
-    ) -> dict[tuple[datetime, Kind, str], float]:
+        kind: LedgerKind, cause: str, start: datetime, seconds: float
+    ) -> dict[tuple[datetime, LedgerKind, str], float]:
         """So many seconds from `start` on, split at the hours."""
-        parts: dict[tuple[datetime, Kind, str], float] = {}
+        parts: dict[tuple[datetime, LedgerKind, str], float] = {}
         start = start.astimezone(UTC)
         end = start + timedelta(seconds=seconds)
         while start < end:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from birdwatchd.audio.ring import Ring
+    from birdwatchd.trust import ClockStep
 
 
 class Clock(Protocol):
@@ -15,6 +16,10 @@ class Clock(Protocol):
 
     def at(self, index: int) -> datetime:
         """The aware UTC time of the sample `index`."""
+
+    @property
+    def steps(self) -> tuple[ClockStep, ...]:
+        """When the system clock was set, oldest first."""
 
 
 class Source(Protocol):

@@ -36,6 +36,7 @@ COLUMNS = (
     "start_sample",
     "end_sample",
     "processing_ns",
+    "dating",
 )
 
 RAVEN_COLUMNS = (

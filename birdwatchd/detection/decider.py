@@ -114,7 +114,10 @@ class Decider:
     def decide(self, window: Window, scores: Scores, *, silent: bool, processing_ns: int) -> Decision:
         """Judge every label that the window offers, and follow those that pass."""
         pooled = pool(scores.values)
-        occurrence = self._occurrence.on(window.start.date())
+        # Nobody knows which week it is on a clock that was not set.
+        clock_is_set = self.naming.clock_is_set
+        is_dated = clock_is_set is None or clock_is_set(window.start)
+        occurrence = self._occurrence.on(window.start.date()) if is_dated else None
         voice = self.voices.overlap(window.start_sample, window.stop_sample)
         firings: list[Firing] = []
         candidates: list[Candidate] = []

@@ -41,6 +41,8 @@ class Naming:
     source: str
     site: str
     model: str
+    clock_is_set: Callable[[datetime], bool] | None = None
+    """Can it be that time, now? None where the times are not the system clock's."""
     clip_path: Callable[[Label, datetime, str], str] | None = None
     """Where its sound and pictures go, by label, start and id: below the clips folder, without a suffix. None: none are kept."""
 
@@ -82,7 +84,9 @@ class Detector:
         """What is left at `at` of the silence enforced after its last detection."""
         if not self._refractory or label.index not in self._ended or self.is_open(label):
             return 0.0
-        return (self._ended[label.index][1] + self._refractory - at).total_seconds()
+        left = self._ended[label.index][1] + self._refractory - at
+        # More than it ever was: the clock was set back.
+        return left.total_seconds() if left <= self._refractory else 0.0
 
     def advance(self, window: Window, firings: list[Firing], processing_ns: int) -> list[Detection]:
         """What changed with this window: detections that ended, and then those that started."""
@@ -160,6 +164,7 @@ class Detector:
             clip_path=naming.clip_path(firing.label, start, identity) if naming.clip_path else "",
             voice=firing.voice,
             state="started",
+            dating="unset" if naming.clock_is_set is not None and not naming.clock_is_set(start) else "",
         )
         self._open[firing.label.index] = detection, window.start
         return detection

@@ -17,7 +17,7 @@ from birdwatchd.store.posting import Posting
 from birdwatchd.sun import Sky
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from birdwatchd.actions import Action
     from birdwatchd.dispatch.context import Surroundings
@@ -34,6 +34,10 @@ _LEAVING_SECONDS = 0.5
 logger = structlog.get_logger()
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Desk:
     """Starts and stops the workers. `posting` is what the recorder needs to make deliveries."""
 
@@ -44,8 +48,9 @@ class Desk:
         surroundings: Surroundings,
         *,
         keep_days: float = 30.0,
+        wall: Callable[[], datetime] = _now,
     ) -> None:
-        """Deliveries that are settled are forgotten after `keep_days`.
+        """Deliveries that are settled are forgotten after `keep_days`. `wall` tells the time.
 
         Raises:
             StoreError: the database cannot be read.
@@ -54,10 +59,11 @@ class Desk:
         router = Router(actions, surroundings.zone, Sky(place, surroundings.zone) if place else None)
         self._outbox = Outbox(database)
         self._keep = timedelta(days=keep_days)
+        self._wall = wall
         if router.memory:
-            router.remember(reversed(list(self._outbox.since(datetime.now(UTC) - router.memory))))
+            router.remember(reversed(list(self._outbox.since(wall() - router.memory))))
         self._workers = {
-            action.config.name: Worker(action, self._outbox, surroundings)
+            action.config.name: Worker(action, self._outbox, surroundings, wall=wall)
             for action in actions
             if action.config.enabled
         }
@@ -110,9 +116,10 @@ class Desk:
         Raises:
             StoreError: the database cannot be read.
         """
-        now = datetime.now(UTC)
+        now = self._wall()
         try:
-            self._outbox.prune(now - self._keep)
+            if self._outbox.is_seasoned(now):
+                self._outbox.prune(now - self._keep)
             self._outbox.expire_others(self._workers, now)
         except sqlite3.Error as error:
             logger.debug(

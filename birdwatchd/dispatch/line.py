@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from birdwatchd.dispatch.context import Surroundings, Task, open_context
 from birdwatchd.dispatch.verdict import hopeless
+from birdwatchd.store.outbox import FAR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,7 @@ class Line:
         if given_up:
             self._is_stale = True
             return Turn(entries=entries, hopeless=given_up)
-        if self._is_ordered and entries and entries[0].next > now:
+        if self._is_ordered and entries and now < entries[0].next <= now + FAR:
             return Turn(idle_seconds=_until(entries[0].next, now, longest_seconds))
         ready = [entry for entry in entries if not self._is_bounded or self._is_ready(entry)]
         self._dozing = entries if self._is_bounded and not ready else ()

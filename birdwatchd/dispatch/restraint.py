@@ -71,6 +71,15 @@ class Restraint:
                 self._forget(detection.start)
         self._fresh.clear()
 
+    def move(self, before: datetime, seconds: float) -> None:
+        """The clock was set, when it said `before`: what it said until then keeps its distance."""
+        by = timedelta(seconds=seconds)
+        self._by_species = {
+            species: when + by if when <= before else when for species, when in self._by_species.items()
+        }
+        moved = [when + by if when <= before else when for when in self._recent]
+        self._recent = deque(moved, maxlen=self._recent.maxlen)
+
     def _knows(self, detection: Detection) -> bool:
         return detection.id in self._told or any(one.id == detection.id for one in self._fresh)
 

@@ -15,7 +15,7 @@ from birdwatchd.store.deliveries import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
     from birdwatchd.actions import Action
     from birdwatchd.domain import Delivery, Detection, Tally
@@ -81,6 +81,11 @@ class Router:
             after = math.ceil(route.after_seconds * _sample_rate(detection))
             orders.append(Order(route.action.config.name, route.action.durability, route.max_age, after))
         return orders
+
+    def move(self, before: datetime, seconds: float) -> None:
+        """The clock was set, when it said `before`."""
+        for route in self._routes:
+            route.restraint.move(before, seconds)
 
     def settle(self, *, kept: bool) -> None:
         """What was routed since the last call was committed, or else it never happened."""

@@ -9,7 +9,7 @@ from birdwatchd.hours import Hours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime, tzinfo
+    from datetime import tzinfo
 
     from birdwatchd.config.trigger import ActionConfig
     from birdwatchd.domain import Detection, Label, Tally
@@ -41,7 +41,7 @@ class Rules:
         return (
             self._species(detection.label)
             or self._first(detection.label, tally)
-            or self._time_of_day(detection.start)
+            or self._time_of_day(detection)
         )
 
     def _species(self, label: Label) -> str:
@@ -68,8 +68,10 @@ class Rules:
                 return f"when.first: {label.common_name} was heard before"
         return ""
 
-    def _time_of_day(self, moment: datetime) -> str:
-        when = self._config.when
+    def _time_of_day(self, detection: Detection) -> str:
+        when, moment = self._config.when, detection.start
+        if (when.times or when.quiet) and detection.dating == "unset":
+            return "when.times, when.quiet: the clock was not set, nobody knows what time it is"
         if when.times and not self._times.hold(moment):
             return f"when.times: {moment.astimezone(self._zone):%H:%M} is not in {self._times.words}"
         if when.quiet and self._quiet.hold(moment):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.actions import GiveUp, Postpone
 from birdwatchd.audio.clips import GONE
 from birdwatchd.store.deliveries import Outcome
+from birdwatchd.store.outbox import FAR
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,7 +45,7 @@ def judge(task: Task, error: BaseException | None, now: datetime) -> Outcome:
     seconds = error.seconds if isinstance(error, Postpone) else None
     if seconds is None:
         seconds = pause_seconds(attempts)
-    again = now + timedelta(seconds=max(SHORTEST_PAUSE_SECONDS, seconds))
+    again = now + min(FAR, timedelta(seconds=max(SHORTEST_PAUSE_SECONDS, seconds)))
     return Outcome(entry.number, "waiting", attempts, words(error), again, notes=notes)
 
 

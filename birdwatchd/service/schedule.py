@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from birdwatchd.trust import elapsed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
@@ -47,7 +49,7 @@ class Schedule:
         self,
         zone: tzinfo = UTC,
         *,
-        monotonic: Callable[[], float] = clock.monotonic,
+        monotonic: Callable[[], float] = elapsed,
         wall: Callable[[], float] = clock.time,
     ) -> None:
         """`zone` is what a time of the day means."""

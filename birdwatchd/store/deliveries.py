@@ -135,7 +135,8 @@ def to_entry(row: sqlite3.Row) -> Entry:
         number=row["number"],
         delivery=Delivery(
             action=row["action"],
-            detection=detections.from_row(json.loads(row["detection"])),
+            # One that was written before detections had a dating.
+            detection=detections.from_row({"dating": "", **json.loads(row["detection"])}),
             tally=Tally(**json.loads(row["tally"])),
             created=from_text(row["created_utc"]),
             status=row["status"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from birdwatchd.config.species import matches
 from birdwatchd.domain import Detection, Label
@@ -39,6 +39,7 @@ COLUMNS = (
     "clip_path",
     "voice",
     "state",
+    "dating",
 )
 
 _PAGE = 1000
@@ -81,10 +82,11 @@ def to_row(detection: Detection) -> Row:
         detection.clip_path,
         int(detection.voice),
         detection.state,
+        detection.dating,
     )
 
 
-def from_row(row: sqlite3.Row) -> Detection:
+def from_row(row: sqlite3.Row | dict[str, Any]) -> Detection:
     """The detection that `to_row` made a row of."""
     return Detection(
         id=row["id"],
@@ -105,6 +107,7 @@ def from_row(row: sqlite3.Row) -> Detection:
         clip_path=row["clip_path"],
         voice=bool(row["voice"]),
         state=row["state"],
+        dating=row["dating"],
     )
 
 

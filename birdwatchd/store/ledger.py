@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from birdwatchd.domain import LedgerEntry
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from birdwatchd.store.database import Database
 
 _AFTER_ALL = "~"
+
+SEASON, SEASONED_HOURS = timedelta(days=30), 24
+"""So many hours of listening among the last thirty days, and a clock is one that things may be called old by."""
+SLACK = timedelta(hours=1)
 
 Key = tuple[str, str, str, str]
 """Hour, source, kind, cause."""
@@ -31,6 +36,11 @@ def add(connection: sqlite3.Connection, seconds: Mapping[Key, float]) -> None:
         "INSERT INTO ledger (hour_utc, source, kind, cause, seconds) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET seconds = seconds + excluded.seconds",
         [(*key, value) for key, value in seconds.items()],
+    )
+    # What was taken back, as far as a computer can subtract.
+    connection.executemany(
+        "DELETE FROM ledger WHERE hour_utc = ? AND source = ? AND kind = ? AND cause = ? AND seconds < 0.001",
+        [key for key, value in seconds.items() if value < 0],
     )
 
 
@@ -70,6 +80,20 @@ def between(
         )
         for row in rows
     ]
+
+
+def is_seasoned(database: Database, now: datetime) -> bool:
+    """Has the daemon listened by this clock for so long that what is old by it may be deleted?
+
+    A clock that jumped a year ahead has no hours behind it: nothing is old because of that.
+    """
+    since, until = (to_text(moment) for moment in (now - SEASON, now + SLACK))
+    ((hours,),) = database.rows(
+        "SELECT count(*) FROM (SELECT DISTINCT hour_utc FROM ledger WHERE hour_utc >= ? AND hour_utc <= ?"
+        " AND kind = 'captured' LIMIT ?)",
+        (since, until, SEASONED_HOURS),
+    )
+    return int(hours) >= SEASONED_HOURS
 
 
 def newest_hour(database: Database, before: datetime | None = None) -> datetime | None:

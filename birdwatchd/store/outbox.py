@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from birdwatchd.store.cells import from_text, to_text
 from birdwatchd.store.deliveries import to_entry
+from birdwatchd.store.ledger import is_seasoned
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from birdwatchd.store.deliveries import Entry, Outcome
 
 _PAGE = 500
+FAR = timedelta(days=1)
+"""Nothing is put off for longer."""
 
 
 class Outbox:
@@ -37,11 +41,17 @@ class Outbox:
 
     def waiting(self, action: str, limit: int, *, due: datetime | None = None) -> list[Entry]:
         """The oldest that wait for an action, in order; with `due` those that may be tried by then."""
-        by_then = "" if due is None else " AND next_utc <= :due"
+        # One that is due so late is of a clock that has been set back since.
+        by_then = "" if due is None else " AND (next_utc <= :due OR next_utc > :far)"
         rows = self._rows(
             f"SELECT * FROM deliveries WHERE action = :action AND status = 'waiting'{by_then}"  # noqa: S608 - one of two
             " ORDER BY number LIMIT :limit",
-            {"action": action, "limit": limit, "due": to_text(due) if due else ""},
+            {
+                "action": action,
+                "limit": limit,
+                "due": to_text(due) if due else "",
+                "far": to_text(due + FAR) if due else "",
+            },
         )
         return [to_entry(row) for row in rows]
 
@@ -149,6 +159,11 @@ class Outbox:
                 " (SELECT number FROM deliveries WHERE action = ? AND status = 'waiting' ORDER BY number LIMIT ?)",
                 (to_text(now), reason, action, surplus),
             ).rowcount
+
+    def is_seasoned(self, now: datetime) -> bool:
+        """Has the daemon listened by this clock for so long that what is old by it may be forgotten?"""
+        with self._lock:
+            return is_seasoned(self._database, now)
 
     def prune(self, before: datetime, at_most: int = 1000) -> int:
         """Forget deliveries that were settled before that time, so many at most of the oldest; how many that were.

@@ -25,6 +25,9 @@ class Router(Protocol):
     def settle(self, *, kept: bool) -> None:
         """What was routed since the last call was committed, or else it never happened."""
 
+    def move(self, before: datetime, seconds: float) -> None:
+        """The clock was set, when it said `before`: what is remembered keeps its distance."""
+
 
 class Posting:
     """Asks the router, and writes what it says. For one thread at a time, the recorder's."""
@@ -34,6 +37,10 @@ class Posting:
         self._router = router
         self._zone = zone
         self._wake = wake
+
+    def move(self, before: datetime, seconds: float) -> None:
+        """The clock was set."""
+        self._router.move(before, seconds)
 
     @contextmanager
     def making(self, now: datetime) -> Iterator[Callable[[sqlite3.Connection, Iterable[Detection]], None]]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from birdwatchd.errors import StoreError
-from birdwatchd.store import detections, ledger, runs, traces
+from birdwatchd.store import dating, detections, ledger, runs, traces
 from birdwatchd.store.cells import to_real
 from birdwatchd.store.faults import is_damage, is_passing, sentence
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from birdwatchd.domain import Candidate, Detection, LedgerEntry
     from birdwatchd.store.database import Database
     from birdwatchd.store.posting import Posting
+    from birdwatchd.trust import ClockChange
 
 logger = structlog.get_logger()
 
@@ -32,6 +34,8 @@ _CHUNK = 1000
 """Rows in one transaction when there is much to make up for, or to delete."""
 _RENEWING_SECONDS = 600.0
 """A database is not begun anew more often: where that does not help, the card or the memory is broken."""
+_CHANGES = 100
+"""Settings of the clock that are kept in mind: what was heard before them may be told of after them, for a minute."""
 
 
 def _now() -> datetime:
@@ -40,6 +44,10 @@ def _now() -> datetime:
 
 def _posting_nothing(_now: datetime) -> AbstractContextManager[Callable[..., None]]:
     return nullcontext(lambda *_: None)
+
+
+def _moving_nothing(_before: datetime, _seconds: float) -> None:
+    pass
 
 
 class Recorder:
@@ -90,20 +98,27 @@ class Recorder:
         self._wall = wall
         self._lock = threading.Lock()
         self._posting = posting.making if posting is not None else _posting_nothing
+        self._move = posting.move if posting is not None else _moving_nothing
         self._detections: deque[Detection] = deque()
         self._traces: deque[traces.Row] = deque()
         self._ledger: dict[ledger.Key, float] = {}
         self._accounted: dict[str, datetime] = {}
+        self._changes: deque[ClockChange] = deque(maxlen=_CHANGES)
+        self._uncorrected: deque[ClockChange] = deque()  # the disk does not know of them yet
         self._fault = ""
         self._dropped = self._dropped_traces = 0
-        self._tried = monotonic()
+        self._began = self._tried = monotonic()
         self._renewed = float("-inf")
         now = wall()
         self._run = runs.Run(run_id, now, now, None, version, model, node, config_hash)
         try:
             with self._posting(now) as post, database.transaction() as connection:
+                dating.renew_deliveries(connection, now)
                 left = detections.end_all(connection)
                 post(connection, left)
+                (self._traces_after,) = connection.execute(
+                    "SELECT coalesce(max(rowid), 0) FROM traces"
+                ).fetchone()
                 runs.begin(connection, self._run)
         except sqlite3.Error as error:
             raise StoreError(sentence(error, database.path)) from error
@@ -126,7 +141,7 @@ class Recorder:
             raise ValueError(f"a detection of run {detection.run_id} for the recorder of run {self._run_id}")
         detections.to_row(detection)  # what cannot be written is refused here, where it comes from
         with self._lock:
-            self._detections.append(detection)
+            self._detections.append(dating.dated(detection, self._changes))
             if len(self._detections) > self._keep:
                 self._drop()
             if not self._fault or self._is_due():
@@ -134,9 +149,8 @@ class Recorder:
 
     def trace(self, candidates: Iterable[Candidate]) -> None:
         """Keep what became of candidates; written within `flush_seconds`."""
-        rows = [traces.to_row(candidate) for candidate in candidates]
         with self._lock:
-            self._traces.extend(rows)
+            self._traces.extend(traces.to_row(self._dated(candidate)) for candidate in candidates)
             while len(self._traces) > self._keep:
                 self._traces.popleft()
                 self._dropped_traces += 1
@@ -153,6 +167,38 @@ class Recorder:
                     self._accounted[entry.source] = entry.until
             if self._is_due():
                 self._write()
+
+    def change_clock(self, change: ClockChange) -> None:
+        """The system clock was set: what it shows to have been dated wrongly is put right, here and on the disk."""
+        with self._lock:
+            self._write()  # so that the rows of traces are there to be corrected
+            if change.wrong_from is not None:
+                # A source that was opened anew does not know what was settled before.
+                settled = [
+                    one.step.index
+                    for one in self._changes
+                    if one.source == change.source and one.wrong_from is None
+                ]
+                change = replace(change, wrong_from=max([change.wrong_from, *settled]))
+            self._changes.append(change)
+            self._uncorrected.append(change)
+            self._detections = deque(dating.dated(one, [change]) for one in self._detections)
+            self._write()
+
+    def move_deliveries(self, before: datetime, seconds: float, adopt: Callable[[], None]) -> None:
+        """The system clock was set, when it said `before`: what waits keeps its age. Then `adopt` is called.
+
+        Nothing is recorded meanwhile.
+
+        Raises:
+            sqlite3.Error: nothing was moved.
+        """
+        with self._lock:
+            with self._database.transaction() as connection:
+                dating.move_deliveries(connection, before, seconds)
+                dating.renew_deliveries(connection, before + timedelta(seconds=seconds))
+            self._move(before, seconds)
+            adopt()
 
     def flush(self) -> bool:
         """Write all there is.
@@ -237,16 +283,21 @@ class Recorder:
         is_last = len(chunk) == len(self._detections)
         now = self._wall()
         with self._posting(now) as post, self._database.transaction() as connection:
+            corrected = sum(self._correct(connection, change, now) for change in self._uncorrected)
             detections.write(connection, map(detections.to_row, chunk))
             post(connection, chunk)
             if is_last:
                 traces.write(connection, self._traces, now)
                 # A little every time: no night with a long pause, and a card that wears evenly.
-                traces.prune(connection, now - timedelta(days=self._trace_days), at_most=_CHUNK)
+                if ledger.is_seasoned(self._database, now):
+                    traces.prune(connection, now - timedelta(days=self._trace_days), at_most=_CHUNK)
                 ledger.add(connection, self._ledger)
                 if self._accounted:
                     ledger.reach(connection, self._accounted)
                 runs.seen(connection, self._run_id, now)
+        if corrected:
+            logger.warning("detections dated anew, the clock was wrong", detections=corrected)
+        self._uncorrected.clear()
         for _ in chunk:
             self._detections.popleft()
         if is_last:
@@ -254,6 +305,20 @@ class Recorder:
             self._ledger.clear()
             self._accounted.clear()
         return not is_last
+
+    def _correct(self, connection: sqlite3.Connection, change: ClockChange, now: datetime) -> int:
+        dating.note(connection, self._run_id, change)
+        if change.wrong_from == 0:
+            began = now - timedelta(seconds=self._monotonic() - self._began)
+            runs.move(connection, self._run_id, began)
+        return dating.correct(connection, self._run_id, change, self._traces_after)
+
+    def _dated(self, candidate: Candidate) -> Candidate:
+        for change in self._changes:
+            if change.source == candidate.source:
+                start = change.put_right(candidate.start_sample, candidate.start)
+                candidate = replace(candidate, start=start)
+        return candidate
 
     def _end(self) -> bool:
         try:

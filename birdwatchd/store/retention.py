@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from birdwatchd.actions.clip_files import is_abandoned
-from birdwatchd.store.shelf import PART, Shelf, order
+from birdwatchd.store.shelf import Shelf, order
+from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,11 +31,7 @@ WRITING_SECONDS = 60.0
 LOOKING_SHARE = 0.1
 """Of the time, at most, is spent on looking through the folder for what may give way."""
 ABANDONED_SECONDS = DAY_SECONDS
-"""Nobody goes on with an hour's recording that was written to so long ago, nor uses a folder."""
-RECORDINGS = "recordings"
-"""Where hours are, below the folder."""
-PICTURE = ".png"
-"""What lies beside a clip and has no sidecar of its own."""
+"""A file that began to be written so long ago, and no folder was used for so long: whoever did has died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +58,14 @@ class Retention:
         *,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        is_seasoned: Callable[[], bool] = lambda: True,
     ) -> None:
+        """While the clock is not `is_seasoned`, nothing is deleted for its age."""
         self._folder = folder
         self._limits = limits
         self._wall = wall
         self._monotonic = monotonic
+        self._is_seasoned = is_seasoned
         self._shelf = Shelf(folder)
         self._lock = threading.Lock()
         self._size = 0
@@ -81,6 +80,8 @@ class Retention:
         self._is_newer = False
         """Something was written since."""
         self._made_way = Gone()
+        self._unfinished: dict[Path, float] = {}
+        """What was being written when it looked last, and when it was written to."""
 
     def make_room(self, size: int) -> str:
         """Before this thread writes `size` bytes: older files give way.
@@ -120,10 +121,15 @@ class Retention:
                 if days is None
                 else [item for item in contents.items if now - item.written > days * DAY_SECONDS]
             )
+            if old and not self._is_seasoned():
+                logger.info("clips stay: the clock has not been right for a day yet", clips=len(old))
+                old = []
+            else:
+                old = [item for item in old if not self._renew(item, now)]
             too_old = self._delete(old)
             if old:
                 self._look()
-            self._sweep(contents, now)
+            self._sweep(contents.parts, now)
             made_way, self._made_way = self._made_way, Gone()
             self._make_room(0)
             made_way, self._made_way = made_way + self._made_way, Gone()
@@ -132,6 +138,15 @@ class Retention:
             if gone.clips:
                 logger.info("clips deleted", clips=gone.clips, bytes=gone.size, reason=why, left_bytes=size)
         return too_old + made_way
+
+    def _renew(self, item: Item, now: float) -> bool:
+        """A clip from before the clock was set is as old as if it had been written today, from today on."""
+        if item.written >= EARLIEST.timestamp():
+            return False
+        for path in item.files:
+            with suppress(OSError):
+                os.utime(path, (now, now))
+        return True
 
     def _make_room(self, size: int) -> str:
         fresh = self._looked is None
@@ -200,25 +215,14 @@ class Retention:
         self._size -= gone.size
         return gone
 
-    def _sweep(self, contents: Contents, now: float) -> None:
-        """Take away what whoever wrote it will not finish, as he died, and folders that are empty."""
-        hours = self._folder / RECORDINGS
-        left = 0
-        for path, written in contents.parts:
-            # What is recorded continuously has no lock, and is mended, not taken away, by who goes on with it.
-            gone = now - written > ABANDONED_SECONDS if hours in path.parents else is_abandoned(path)
-            if gone:
+    def _sweep(self, found: Iterable[tuple[Path, float]], now: float) -> None:
+        """Take away what nobody will finish writing, and folders that are empty."""
+        parts = dict(found)
+        for path, written in parts.items():
+            # Not written since the last look either: a clock that was set makes everything look old.
+            if now - written > ABANDONED_SECONDS and self._unfinished.get(path) == written:
                 path.unlink(missing_ok=True)
-                left += 1
-        for sidecar, described in contents.alone:
-            part = described.with_name(f".{described.name}{PART}")
-            # Looked up again: a moment ago it may just have been moved into its place.
-            if not part.exists() and not described.exists():
-                for path in (sidecar.with_suffix(PICTURE), sidecar):
-                    path.unlink(missing_ok=True)
-                left += 1
-        if left:
-            logger.warning("clips that were not finished are deleted", files=left)
+        self._unfinished = parts
         for parent, folders, _ in os.walk(self._folder, topdown=False):
             for folder in folders:
                 with suppress(OSError):  # it is not empty

@@ -50,6 +50,18 @@ def seen(connection: sqlite3.Connection, run_id: str, now: datetime) -> None:
     connection.execute("UPDATE runs SET seen_utc = ? WHERE run_id = ?", (to_text(now), run_id))
 
 
+def move(connection: sqlite3.Connection, run_id: str, began: datetime) -> None:
+    """The run began at that time after all: its clock was wrong. Inside a transaction."""
+    connection.execute("UPDATE runs SET started_utc = ? WHERE run_id = ?", (to_text(began), run_id))
+
+
+def last_seen(database: Database) -> datetime | None:
+    """When the run that began last, in the order of their writing, was there for the last time."""
+    for row in database.rows("SELECT seen_utc FROM runs ORDER BY rowid DESC LIMIT 1"):
+        return from_text(row["seen_utc"])
+    return None
+
+
 def end(connection: sqlite3.Connection, run_id: str, now: datetime) -> None:
     """Write down that the run has ended in good order. Inside a transaction."""
     connection.execute(

@@ -123,5 +123,22 @@ _ACCOUNTED = (
     """,
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED)
+_CLOCK = (
+    # What is to be said of its times: nothing as a rule; `unset`, `corrected`, `repeated` (birdwatchd.domain.Dating).
+    "ALTER TABLE detections ADD COLUMN dating TEXT NOT NULL DEFAULT ''",
+    """
+    CREATE TABLE clock_steps (
+        run_id TEXT NOT NULL REFERENCES runs (run_id),
+        source TEXT NOT NULL,
+        sample INTEGER NOT NULL,     -- the first that the new clock dates
+        before_utc TEXT NOT NULL,    -- what the old clock said of it
+        seconds REAL NOT NULL,       -- how far it was set
+        corrected_from INTEGER       -- the samples from here on were dated anew; empty when their dates stayed
+    ) STRICT
+    """,
+    # What has to be known at the next start, by name.
+    "CREATE TABLE memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED, _CLOCK)
 """Step n leads from version n to n + 1; SQLite's `user_version` counts them."""

@@ -1,4 +1,4 @@
-"""The species of one day."""
+"""The species of one day, told once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from birdwatchd.domain import DailySummary
+from birdwatchd.store.cells import from_text, to_text
 from birdwatchd.store.detections import Choice, count, species
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from birdwatchd.store.database import Database
+
+_TOLD = "daily summary"
 
 
 def summary(database: Database, node: str, day: date, zone: tzinfo) -> DailySummary:
@@ -24,3 +27,47 @@ def summary(database: Database, node: str, day: date, zone: tzinfo) -> DailySumm
     labels = {label.scientific_name: label for label in species(database)}
     found = count(database, Choice(since=since, until=until))
     return DailySummary(node, day, tuple((labels[one.scientific_name], one.detections) for one in found))
+
+
+class Summaries:
+    """Each day's summary once, also when the daemon was down at midnight. For one thread."""
+
+    def __init__(self, database: Database, node: str, zone: tzinfo) -> None:
+        """On the file of `database`, the recorder's."""
+        self._database = database.second()
+        self._node = node
+        self._zone = zone
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+    def take(self, now: datetime) -> DailySummary | None:
+        """The last day before today that was listened to; None when it was told already, as it is.
+
+        Raises:
+            StoreError: the database cannot be read.
+            sqlite3.Error: it cannot be written.
+        """
+        midnight = datetime.combine(now.astimezone(self._zone).date(), time(), self._zone)
+        for row in self._database.rows(
+            "SELECT hour_utc FROM ledger WHERE hour_utc < ? AND kind = 'captured' ORDER BY hour_utc DESC LIMIT 1",
+            (to_text(midnight),),
+        ):
+            found = summary(
+                self._database,
+                self._node,
+                from_text(row["hour_utc"]).astimezone(self._zone).date(),
+                self._zone,
+            )
+            # With its numbers: a day that was told in part, by a clock that ran ahead, is told again.
+            value = f"{found.day} {sum(number for _, number in found.counts)}"
+            told = self._database.rows("SELECT value FROM memory WHERE name = ?", (_TOLD,))
+            if told and told[0]["value"] == value:
+                return None
+            with self._database.transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO memory (name, value) VALUES (?, ?)", (_TOLD, value)
+                )
+            return found
+        return None

@@ -30,7 +30,9 @@ def count(connection: sqlite3.Connection, detection: Detection, zone: tzinfo) ->
     return Tally(
         count_today=(count_today := 1 + _count(connection, detection, *today)),
         first_today=count_today == 1,
-        first_of_season=not _count(connection, detection, *_between(*season, zone), at_most=1),
+        # On a clock that was not set, nobody knows the season.
+        first_of_season=detection.dating != "unset"
+        and not _count(connection, detection, *_between(*season, zone), at_most=1),
         first_ever=not _count(connection, detection, "", "~", at_most=1),
     )
 

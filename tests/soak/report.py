@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
@@ -74,23 +75,33 @@ def plot(vitals: Sequence[Vital], ended: float) -> str:
     return f"{max(known):5.0f} MB at most\n{line}\n0 h{' ' * (COLUMNS - 9)}{ended / 3600:4.1f} h"
 
 
-def _each(fault: Fault, felt: list[tuple[Disturbance, Ledger]]) -> str:
-    mine = [one for one in felt if one[0].name == fault.name]
+@dataclass(frozen=True)
+class Felt:
+    """A fault, and all that happened until the next one came."""
+
+    fault: Disturbance
+    ledger: Ledger
+    """What was added to it."""
+    late: float
+    """Seconds until the last of the durable deliveries that were made meanwhile was done."""
+
+
+def _seconds(felt: Felt, wanted: str, *but: str) -> float:
+    return sum(
+        seconds for (_, kind, cause), seconds in felt.ledger.items() if kind == wanted and cause not in but
+    )
+
+
+def _each(fault: Fault, felt: list[Felt]) -> str:
+    mine = [one for one in felt if one.fault.name == fault.name]
     if not mine:
         return ""
-    lost = [sum(seconds for (_, kind, _), seconds in delta.items() if kind == "lost") for _, delta in mine]
-    off = [sum(seconds for (_, kind, _), seconds in delta.items() if kind == "off") for _, delta in mine]
-    skipped = [
-        sum(
-            seconds
-            for (_, kind, cause), seconds in delta.items()
-            if kind == "skipped" and cause not in ("remainder", "silence")
-        )
-        for _, delta in mine
-    ]
+    lost = [_seconds(one, "lost") for one in mine]
+    off = [_seconds(one, "off") for one in mine]
+    skipped = [_seconds(one, "skipped", "remainder", "silence") for one in mine]
     causes: Counter[str] = Counter()
-    for _, delta in mine:
-        for (_, kind, cause), seconds in delta.items():
+    for one in mine:
+        for (_, kind, cause), seconds in one.ledger.items():
             if kind in ("lost", "off") and seconds > 0.5:
                 causes[cause] += 1
     told = ", ".join(cause for cause, _ in causes.most_common(4)) or "-"
@@ -98,7 +109,11 @@ def _each(fault: Fault, felt: list[tuple[Disturbance, Ledger]]) -> str:
     def cell(values: list[float]) -> str:
         return "0" if max(values) < 0.5 else f"{median(values):.0f} (at most {max(values):.0f})"
 
-    return f"| {fault.name} | {fault.says} | {len(mine)} | {cell(lost)} | {cell(off)} | {cell(skipped)} | {told} |"
+    late = (
+        "-" if fault.name.startswith("clock") else cell([one.late for one in mine])
+    )  # dated by a wrong clock
+    cells = [cell(lost), cell(off), cell(skipped), late]
+    return f"| {fault.name} | {fault.says} | {len(mine)} | {' | '.join(cells)} | {told} |"
 
 
 def write(
@@ -116,9 +131,14 @@ def write(
     """All of it."""
     clock = world.clock
     books = [one.before for one in disturbances] + [last]
+    until = [*(one.start for one in disturbances[1:]), ended]
     felt = [
-        (one, {key: after.get(key, 0.0) - before.get(key, 0.0) for key in after})
-        for one, (before, after) in zip(disturbances, pairwise(books), strict=True)
+        Felt(
+            one,
+            {key: after.get(key, 0.0) - before.get(key, 0.0) for key in after},
+            max((late for made, late in verdict.delays if one.start <= made < end), default=0.0),
+        )
+        for one, (before, after), end in zip(disturbances, pairwise(books), until, strict=True)
     ]
     good = all(finding.holds for finding in verdict.findings)
     lines = [
@@ -151,10 +171,11 @@ def write(
         )
     lines += [
         "",
-        "What each fault did until the next one came, in seconds, all sources together, at the median:",
+        "What each fault did until the next one came, in seconds, all sources together, at the median. *Late* is how long the",
+        "slowest message to the broker or the web server took, from the commit of its detection on:",
         "",
-        "| fault | how it is made | times | lost | not running | too slow | causes in the ledger |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| fault | how it is made | times | lost | not running | too slow | late | causes in the ledger |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *filter(None, (_each(fault, felt) for fault in faults)),
         "",
         "The process, ten minutes after each start and later; the slope is one line through all runs, each with its own height:",

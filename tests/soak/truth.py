@@ -65,6 +65,8 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     balance: dict[str, dict[str, float]] = field(default_factory=dict)
     deliveries: dict[str, Counter[str]] = field(default_factory=dict)
+    delays: list[tuple[float, float]] = field(default_factory=list)
+    """Of each durable delivery: when it was made, since the beginning, and how much later it was done, in seconds."""
 
     def find(self, claim: str, told: str, *, holds: bool) -> None:
         """Write one down."""
@@ -179,6 +181,11 @@ def _judge_deliveries(
         f"{len(deliveries)} made, missing: {dict(+missing) or 'none'}",
         holds=not sum(missing.values()),
     )
+    for row in deliveries:
+        if row["action"] in DURABLE and row["settled_utc"]:
+            created, settled = (datetime.fromisoformat(row[name]) for name in ("created_utc", "settled_utc"))
+            late = (settled - created).total_seconds()
+            verdict.delays.append((created.timestamp() - world.clock.epoch, late))
     for action, name in DURABLE.items():
         counts = by_action.get(action, Counter())
         verdict.find(

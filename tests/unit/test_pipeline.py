@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from birdwatchd.domain import Scores, Window
+    from birdwatchd.trust import ClockChange
 
 RATE = 1000
 START = datetime(2026, 5, 1, 4, 30, tzinfo=UTC)
@@ -59,6 +60,7 @@ class Notebook:
     def __init__(self) -> None:
         self.detections: list[Detection] = []
         self.candidates: list[Candidate] = []
+        self.changes: list[ClockChange] = []
         self.seconds: dict[tuple[str, str, str], float] = defaultdict(float)
 
     def record(self, detection: Detection) -> None:
@@ -70,6 +72,9 @@ class Notebook:
     def account(self, entries: Sequence[LedgerEntry]) -> None:
         for entry in entries:
             self.seconds[entry.source, entry.kind, entry.cause] += entry.seconds
+
+    def change_clock(self, change: ClockChange) -> None:
+        self.changes.append(change)
 
 
 class Tape:

@@ -44,6 +44,7 @@ def test_the_payload_is_as_it_was_released() -> None:
             "start_sample": 960000,
             "end_sample": 1176000,
             "processing_ns": 21000000,
+            "dating": "",
         },
         "tally": {"count_today": 3, "first_today": False, "first_of_season": False, "first_ever": False},
     }

@@ -18,7 +18,9 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.woken = 0
-        monkeypatch.setattr("birdwatchd.audio.intake.time.monotonic", lambda: self.now)
+        self.asleep = 0.0
+        monkeypatch.setattr("birdwatchd.audio.intake.elapsed", lambda: self.now)
+        monkeypatch.setattr("birdwatchd.audio.intake.time.monotonic", lambda: self.now - self.asleep)
         self.ring = Ring(60 * RATE, RATE)
         self.clock = SampleClock(RATE, monotonic=lambda: self.now, wall=lambda: self.now + 1e9)
         self.intake = Intake(self.ring, self.clock, self.wake)
@@ -69,3 +71,18 @@ def test_what_was_lost_on_the_way_is_a_gap(world: World) -> None:
     assert gap.cause == "lost"
     assert gap.seconds == pytest.approx(1.5, abs=0.01)
     assert world.clock.at(world.ring.written).timestamp() == pytest.approx(world.now + 1e9, abs=0.05)
+
+
+def test_a_machine_that_slept_says_so(world: World) -> None:
+    world.hear(5)
+    world.now += 3600  # the card stood still with it
+    world.asleep += 3600
+    world.hear(5)
+    world.now += 1.5
+    world.hear(5)
+    first, second = world.ring.gaps
+    assert (first.cause, second.cause) == ("machine asleep", "lost")
+    assert first.seconds == pytest.approx(3600, abs=0.01)
+    # No setting of the clock: what was heard before it stays where it is.
+    assert world.clock.steps == ()
+    assert (world.clock.at(15 * RATE) - world.clock.at(0)).total_seconds() == pytest.approx(3616.5, abs=0.1)

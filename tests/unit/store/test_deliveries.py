@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from birdwatchd.store import opening
+from birdwatchd.store import detections, opening, runs
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Choice, Order, Outcome, find, revive
 from birdwatchd.store.outbox import Outbox
@@ -20,6 +20,7 @@ from tests.rows import DAWN, Clock, detection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from birdwatchd.domain import Detection, Tally
@@ -34,6 +35,7 @@ class Everything:
         self.orders = orders or (Order("mqtt", "durable", WEEK),)
         self.settled: list[bool] = []
         self.tallies: list[Tally] = []
+        self.moved: list[tuple[datetime, float]] = []
 
     def route(self, detection: Detection, tally: Tally) -> Sequence[Order]:
         self.tallies.append(tally)
@@ -41,6 +43,9 @@ class Everything:
 
     def settle(self, *, kept: bool) -> None:
         self.settled.append(kept)
+
+    def move(self, before: datetime, seconds: float) -> None:
+        self.moved.append((before, seconds))
 
 
 class Post:
@@ -236,9 +241,16 @@ def test_a_database_of_the_first_format_gets_an_outbox(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(opening, "STEPS", STEPS[:1])
-        with Database.open(tmp_path / "db") as database:
-            Recorder(database, run_id="run-1").record(detection(0))
+        with Database.open(tmp_path / "db") as database, database.transaction() as connection:
+            runs.begin(connection, runs.Run("run-1", DAWN, DAWN, None, "", "", "", ""))
+            old = dict(zip(detections.COLUMNS, detections.to_row(detection(0)), strict=True))
+            del old["dating"]
+            connection.execute(
+                f"INSERT INTO detections ({', '.join(old)}) VALUES ({', '.join('?' * len(old))})",  # noqa: S608 - columns
+                list(old.values()),
+            )
     post = Post(tmp_path / "db", Everything(), run_id="run-2")
     post.recorder.record(detection(60, run_id="run-2"))
     assert post.outbox.count_waiting(["mqtt"]) == 1
+    assert [one.dating for one in detections.find(post.database, detections.Choice())] == ["", ""]
     post.close()

@@ -181,6 +181,7 @@ def test_a_candidate_comes_back_whole_and_once(path: Path, recorder: Recorder) -
 def test_traces_are_deleted_a_week_after_they_were_written(
     path: Path, recorder: Recorder, clock: Clock
 ) -> None:
+    recorder.account(entry(3600, hours=hours) for hours in range(7 * 24))
     recorder.trace([candidate(-1e8), candidate(0)])  # an old recording, heard today
     recorder.flush()
     clock.seconds = 86400
@@ -196,6 +197,7 @@ def test_traces_are_deleted_a_week_after_they_were_written(
 
 def test_the_pruning_of_a_long_time_is_spread(path: Path, database: Database, clock: Clock) -> None:
     recorder = Recorder(database, run_id="run-1", flush_rows=10000, monotonic=clock, wall=clock.wall)
+    recorder.account(entry(3600, hours=hours) for hours in range(24))
     recorder.trace([candidate(second) for second in range(2500)])
     recorder.flush()
     clock.seconds = 8 * 86400
@@ -204,6 +206,23 @@ def test_the_pruning_of_a_long_time_is_spread(path: Path, database: Database, cl
         recorder.flush()
         left.append(count(path, "traces"))
     assert left == [1500, 500, 0]
+
+
+def test_a_clock_that_jumps_a_year_ahead_deletes_no_traces(
+    path: Path, recorder: Recorder, clock: Clock
+) -> None:
+    recorder.account(entry(3600, hours=hours) for hours in range(48))
+    recorder.trace([candidate(0)])
+    recorder.flush()
+    clock.seconds = 366 * 86400
+    for hours in range(23):
+        recorder.account([entry(3600, hours=366 * 24 - hours)])
+        recorder.flush()
+    assert count(path, "traces") == 1
+    recorder.account([entry(3600, hours=366 * 24 - 23)])  # it listened for a day by that clock
+    recorder.flush()
+    recorder.flush()
+    assert count(path, "traces") == 0
 
 
 def test_a_full_disk_loses_nothing_and_is_said_once(

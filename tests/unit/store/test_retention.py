@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -163,39 +162,15 @@ def test_what_was_not_written_after_all_is_free_again(tmp_path: Path) -> None:
     assert left(tmp_path) == {"a.flac", "a.json"}
 
 
-def test_half_written_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
-    for name in (".dead.flac.part", ".alive.flac.part", "film.part"):
-        (tmp_path / name).write_bytes(b"x")
-    with (tmp_path / ".alive.flac.part").open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        retention(tmp_path).tidy()
-    assert left(tmp_path) == {".alive.flac.part", "film.part"}
-
-
-def test_an_hour_that_is_written_has_no_lock_and_a_day_of_grace(tmp_path: Path) -> None:
-    (tmp_path / "recordings" / "garden").mkdir(parents=True)
+def test_half_written_files_of_the_dead_go_after_a_day(tmp_path: Path) -> None:
     for name, days in ((".dead.flac.part", 2.0), (".alive.flac.part", 0.1)):
-        path = tmp_path / "recordings" / "garden" / name
-        path.write_bytes(b"x")
-        os.utime(path, (NOW - days * DAY_SECONDS,) * 2)
-    retention(tmp_path).tidy()
-    assert left(tmp_path) == {"recordings/garden/.alive.flac.part"}
-
-
-def test_a_sidecar_whose_sound_was_never_moved_into_place_goes(tmp_path: Path) -> None:
-    """Killed between the renaming of the first and the last of a clip's files."""
-    said = {"birdwatchd": "0.1.0", "detection": {"scientific_name": "Parus major", "score": 0.9}}
-    for stem, described in (("a", {"clip": {"file": "a.flac"}}), ("b", {"clip": {"file": "b.flac"}})):
-        (tmp_path / f"{stem}.json").write_text(json.dumps({**said, **described}))
-        (tmp_path / f"{stem}.png").write_bytes(b"a picture of it")
-    (tmp_path / "b_1.json").write_text(json.dumps({**said, "picture": {"file": "b_1.jpg"}}))
-    (tmp_path / "b.flac").write_bytes(b"sound")
-    (tmp_path / "c.json").write_text(json.dumps({**said, "clip": {"file": "c.flac"}}))
-    (tmp_path / ".c.flac.part").write_bytes(b"on its way")
-    with (tmp_path / ".c.flac.part").open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        retention(tmp_path).tidy()
-    assert left(tmp_path) == {"b.json", "b.png", "b.flac", "c.json", ".c.flac.part"}
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (NOW - days * DAY_SECONDS,) * 2)
+    keeper = retention(tmp_path)
+    keeper.tidy()
+    assert left(tmp_path) == {".alive.flac.part", ".dead.flac.part"}
+    keeper.tidy()  # an hour later, and still nobody has written to it
+    assert left(tmp_path) == {".alive.flac.part"}
 
 
 ITEMS = st.lists(
@@ -265,7 +240,7 @@ def test_the_limit_holds_when_several_write_at_once(tmp_path: Path) -> None:
         for number in range(30):
             if not by.make_room(1000):
                 keep(tmp_path, f"{name}-{number}", score=number / 100)
-            found = sum(size(path) for path in tmp_path.iterdir())
+            found = sum(size(path) for path in tmp_path.rglob("*"))
             if found > 20_000:
                 over.append(found)
 
@@ -291,3 +266,29 @@ def test_a_review_counts_from_the_next_look_on(tmp_path: Path) -> None:
     sidecar = path.with_suffix(".json")
     sidecar.write_text(sidecar.read_text().replace('"reviewed": false', '"reviewed": true'))
     assert [item.reviewed for item in shelf.look().items] == [True]
+
+
+def test_nothing_goes_for_its_age_while_the_clock_may_be_wrong(tmp_path: Path) -> None:
+    keep(tmp_path, "old", days=100)
+    is_seasoned = False
+    limits = Limits(gigabytes=1, free_gigabytes=0, days=30)
+    by = Retention(tmp_path, limits, wall=lambda: NOW, is_seasoned=lambda: is_seasoned)
+    assert by.tidy() == Gone()
+    is_seasoned = True
+    assert by.tidy().clips == 1
+
+
+def test_a_clip_of_1970_is_as_old_as_the_day_it_is_found(tmp_path: Path) -> None:
+    now = NOW
+    path = keep(tmp_path, "old", days=(NOW - 1000) / DAY_SECONDS)
+    by = Retention(tmp_path, Limits(gigabytes=1, free_gigabytes=0, days=30), wall=lambda: now)
+    assert by.tidy() == Gone()
+    assert path.stat().st_mtime == NOW
+    now += 31 * DAY_SECONDS
+    assert by.tidy().clips == 1
+
+
+def test_on_a_clock_of_1970_nothing_is_old(tmp_path: Path) -> None:
+    keep(tmp_path, "new")
+    by = Retention(tmp_path, Limits(gigabytes=1, free_gigabytes=0, days=1), wall=lambda: 1000.0)
+    assert by.tidy() == Gone()
