@@ -30,6 +30,8 @@ SUFFIXES = frozenset((
 # fmt: on
 """What is looked for in a folder. A file that is named by itself may be called anything."""
 
+MOST_HERTZ, MOST_CHANNELS = 1_000_000, 128
+"""What is recorded has no more of either: a file that says otherwise would ask for all the memory there is."""
 _MISSING_SHARE = 0.001  # below this a header is merely untidy
 _AU_HEADER = struct.Struct(">4s5I")
 _AU_FLOAT = 6
@@ -82,13 +84,23 @@ def open_sound(path: Path) -> Sound:
         else:
             # A recorder that lost power leaves a length of 0 in the header; ffmpeg looks for itself.
             if sound.frames or not ffmpeg:
-                return sound
+                return _likely(sound, path)
             sound.__exit__()
     if ffmpeg is None:
         raise RecordingError(
             f"{path} is no sound file that libsndfile reads ({reason}): install ffmpeg to try more"
         )
-    return _Ffmpeg(path, ffmpeg)
+    return _likely(_Ffmpeg(path, ffmpeg), path)
+
+
+def _likely(sound: Sound, path: Path) -> Sound:
+    if not (0 < sound.sample_rate <= MOST_HERTZ and 0 < sound.channels <= MOST_CHANNELS):
+        sound.__exit__()
+        raise RecordingError(
+            f"{path} says that it has {sound.channels} channels at {sound.sample_rate} Hz, which nothing records: "
+            "leave it out, or copy it again from the recorder's card"
+        )
+    return sound
 
 
 class _SndFile:
