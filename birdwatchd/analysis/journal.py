@@ -74,7 +74,12 @@ class Journal:
             offset = self._lines.get(key)
             if offset is not None:
                 self._file.seek(offset)
-                yield _findings(json.loads(self._file.readline())["findings"])
+                try:
+                    yield _findings(json.loads(self._file.readline())["findings"])
+                except (KeyError, TypeError, AttributeError) as error:
+                    raise UserError(
+                        f"{self.path} has a line that birdwatchd did not write: delete the file to begin anew"
+                    ) from error
 
     def take_in(self, other: Journal) -> None:
         """Keep all that another journal has and this one has not. It is on the disk when this returns.
@@ -143,7 +148,7 @@ class Journal:
         while True:
             offset = self._file.tell()
             line = self._parse(self._file.readline())
-            if line is None or "key" not in line:
+            if line is None or not isinstance(line.get("key"), str):
                 self._file.truncate(offset)
                 return
             self._lines[line["key"]] = offset
@@ -154,7 +159,7 @@ class Journal:
             return None
         try:
             content = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return content if isinstance(content, dict) else None
 

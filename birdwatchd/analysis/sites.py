@@ -78,12 +78,22 @@ def read_sites(path: Path, roots: Sequence[Path], elsewhere: Site) -> Sites:
     # Spreadsheets write the separator of their country.
     head = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=head.count))
-    mistakes = _columns(reader.fieldnames or (), path)
+    try:
+        mistakes = _columns(reader.fieldnames or (), path)
+    except csv.Error as error:
+        mistakes = [f"{path}:1: {error} (the first line names the columns: {', '.join(REQUIRED)})"]
     folders: dict[Path, Site] = {}
     if not mistakes:
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            mistakes += [f"{where}: {what}" for what in _add(row, [path.parent, *roots], elsewhere, folders)]
+        try:
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                mistakes += [
+                    f"{where}: {what}" for what in _add(row, [path.parent, *roots], elsewhere, folders)
+                ]
+        except csv.Error as error:
+            mistakes.append(
+                f"{path}:{reader.line_num + 1}: {error} (a quote that opens there is not closed?)"
+            )
         if not folders and not mistakes:
             mistakes = [f"{path}:1: no sites (add a line for each recorder)"]
     if mistakes:
@@ -110,7 +120,7 @@ def _add(
     words = {key.strip(): value.strip() for key, value in row.items() if key and isinstance(value, str)}
     mistakes: list[str] = []
     name = words.get("folder", "")
-    folder = next(((parent / name).resolve() for parent in parents if (parent / name).is_dir()), None)
+    folder = next((found for parent in parents if (found := _folder(parent / name))), None)
     if not name or folder is None:
         mistakes.append(_no_folder(name, parents))
     elif folder in folders:
@@ -123,6 +133,13 @@ def _add(
     if folder is not None and not mistakes:
         folders[folder] = Site(words.get("site") or name, latitude, longitude, timezone)
     return mistakes
+
+
+def _folder(path: Path) -> Path | None:
+    try:
+        return path.resolve() if path.is_dir() else None
+    except (OSError, ValueError):  # no name that any file system takes
+        return None
 
 
 def _no_folder(name: str, parents: Sequence[Path]) -> str:
