@@ -59,7 +59,10 @@ def read_annotations(path: Path) -> list[Annotation]:
     if not first or re.match(r"\s*-?\d+([.,]\d+)?\t", first):
         return _audacity(path, lines)
     dialect = "excel-tab" if first.count("\t") > first.count(",") else "excel"
-    return list(dict.fromkeys(_table(path, lines, dialect)))
+    try:
+        return list(dict.fromkeys(_table(path, lines, dialect)))
+    except csv.Error as error:
+        raise UserError(f"{path} is no table ({error}): is a quote not closed?") from error
 
 
 def of_recording(annotations: Iterable[Annotation], recording: Path, *, alone: bool) -> list[Annotation]:

@@ -72,7 +72,7 @@ def _sidecar(folder: Path, detection: Detection) -> dict[str, Any] | None:
     try:
         said = json.loads(stem.with_name(f"{stem.name}.json").read_bytes())
         return said if isinstance(said, dict) and isinstance(said["clip"]["file"], str) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -86,17 +86,25 @@ def _verdict(said: dict[str, Any]) -> Verdict:
 
 def _row(folder: Path, detection: Detection, said: dict[str, Any], *, right: bool) -> Row:
     place = (folder / PurePosixPath(detection.clip_path)).with_name(PurePosixPath(said["clip"]["file"]).name)
-    call = said.get("call", {})
-    start, seconds = call.get("offset_seconds"), call.get("seconds")
-    known = isinstance(start, int | float) and isinstance(seconds, int | float) and seconds > 0
     label = detection.label
     name = label.scientific_name
     if label.common_name not in ("", name):
         name = f"{name}_{label.common_name}"
+    start, end = _stretch(said)
     return Row(
         place,
         (name,) if right else (),
-        start=max(0.0, start) if known else 0.0,
-        end=start + seconds if known else None,
+        start=start,
+        end=end,
         group=f"{detection.source} {detection.start:%Y-%m-%d}",
     )
+
+
+def _stretch(said: dict[str, Any]) -> tuple[float, float | None]:
+    """Where the call lies in its clip, seconds; all of the clip where the sidecar does not tell."""
+    call = said.get("call")
+    if isinstance(call, dict):
+        start, seconds = call.get("offset_seconds"), call.get("seconds")
+        if isinstance(start, int | float) and isinstance(seconds, int | float) and seconds > 0:
+            return max(0.0, start), start + seconds
+    return 0.0, None

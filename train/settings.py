@@ -176,7 +176,11 @@ def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
             raise UserError(
                 f"{path} cannot be read ({error.strerror or error}): name a file of settings"
             ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (
+            yaml.YAMLError,
+            ValueError,
+            RecursionError,
+        ) as error:  # a number of 5000 digits is a ValueError
             reason = " ".join(str(error).split())
             raise UserError(f"{path} is not YAML ({reason}): mend it") from error
         if not isinstance(content, dict):
@@ -204,7 +208,7 @@ def _put(content: dict[str, Any], override: str) -> None:
         content = inner
     try:
         content[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"--set {override!r}: the value is not YAML; put it in quotes") from error
 
 
