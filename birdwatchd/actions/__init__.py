@@ -131,6 +131,14 @@ class Action(ABC):
         """
         return 0.0
 
+    def probe(self, detection: Detection, context: Context) -> str:
+        """For `birdwatchd check --live`: try what `run` needs (a server, a program, a camera), and do nothing that anybody sees.
+
+        `detection` is made up. Returns what was found, in a few words; empty where there is nothing to try. Raising means
+        that it would not work; the message says why.
+        """
+        return ""
+
     @property
     def trouble(self) -> str:
         """Why it could not act just now, in words, as far as it knows without trying; empty when it could.

@@ -112,6 +112,20 @@ class Camera(Action):
                 f"no picture can be kept in {context.clips_folder}: {error.strerror or error}"
             ) from None
 
+    def probe(self, detection: Detection, context: Context) -> str:
+        """Take a picture, and keep nothing of it."""
+        began = time.monotonic()
+        until = began + SHARE * self.config.timeout_seconds
+        name = self.config.camera or self.config.name
+        try:
+            with turn_of(context.clips_folder / LOCKS / f"{name}.lock", until):
+                shot = self._shoot(detection, context, until, began)
+        except Busy:
+            raise Postpone(f"{name} is in use by another action") from None
+        except OSError as error:
+            raise Postpone(f"{context.clips_folder} cannot be used: {error.strerror or error}") from None
+        return f"it gives pictures ({len(shot.content) / 1000:.0f} kB) within {shot.camera_seconds:.1f} s"
+
     def _take_all(self, detection: Detection, context: Context, until: float) -> None:
         stem = stem_of(context.clips_folder, detection)
         for taken, asked in enumerate(self._moments(until)):

@@ -123,6 +123,16 @@ class Command(Action):
         if ended.status != 0:
             raise CommandFailed(ended.told(program))
 
+    def probe(self, detection: Detection, context: Context) -> str:
+        """See that program and folder are there."""
+        missing = missing_program(self.config.argv[0])
+        if missing:
+            raise GiveUp(missing)
+        folder = self.config.working_folder
+        if folder is not None and not folder.is_dir():
+            raise GiveUp(f"there is no folder {folder}, where it is to be started")
+        return f"{self.config.argv[0]} is there"
+
     def _environment(self, values: dict[str, str], context: Context) -> dict[str, str]:
         clean = clean_environment(context.zone)
         ours = {f"BIRDWATCHD_{name.upper()}": value for name, value in values.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import ssl
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,6 +81,29 @@ def server_of(address: SecretStr | httpx.URL) -> str:
     """The host, and the port where it says one: all of an address that may be told."""
     url = address if isinstance(address, httpx.URL) else httpx.URL(address.get_secret_value())
     return url.host if url.port is None else f"{url.host}:{url.port}"
+
+
+def reach(address: SecretStr, seconds: float, *, ca: Path | None = None, verify: bool = True) -> str:
+    """Connect to a server, with TLS where its address asks for it, and hang up: nothing is asked of it.
+
+    Returns:
+        What was found, in words.
+
+    Raises:
+        Postpone: it cannot be reached; or `ca` cannot be read.
+    """
+    url = httpx.URL(address.get_secret_value())
+    server, port = server_of(url), url.port or (443 if url.scheme == "https" else 80)
+    try:
+        with socket.create_connection((url.host, port), seconds) as connection:
+            if url.scheme != "https":
+                return f"{server} answers"
+            with _trust(ca, verify=verify).wrap_socket(connection, server_hostname=url.host) as secure:
+                return f"{server} answers, with {secure.version()}"
+    except TimeoutError:
+        raise Postpone(f"{server} cannot be reached: it does not answer") from None
+    except (OSError, UnicodeError) as error:
+        raise Postpone(f"{server} cannot be reached: {_reason(error)}") from None
 
 
 def why_no_answer(error: httpx.HTTPError, address: SecretStr) -> str:

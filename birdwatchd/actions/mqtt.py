@@ -14,12 +14,14 @@ This file says which messages a detection becomes, how fast they go, and what co
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from birdwatchd.actions import Action, Context, Postpone
+from birdwatchd.actions.mqtt_faults import address
 from birdwatchd.actions.mqtt_link import Link, Message
 from birdwatchd.actions.mqtt_payload import OFFLINE, Topics, detection_payload, encode, is_late
 from birdwatchd.actions.mqtt_settings import MqttConfig
@@ -92,6 +94,25 @@ class Mqtt(Action):
             link.absence.postponement if link.absence.reason else Postpone("catching up: its turn comes", 0.0)
         )
         return [*outcomes, *(rest for _ in items[len(outcomes) :])]
+
+    def probe(self, detection: Detection, context: Context) -> str:
+        """Connect to the broker and log in, under a name of one's own: the daemon's connection stays."""
+        link = Link(
+            self.config,
+            context.node,
+            will=None,
+            client_id=f"birdwatchd-check-{secrets.token_hex(4)}",
+            on_connected=lambda: None,
+            on_message=lambda *_: None,
+        )
+        link.start()
+        try:
+            if not link.wait_answered(0.8 * self.config.timeout_seconds):
+                raise Postpone(link.absence.reason)
+        finally:
+            link.stop()
+        who = f" as {self.config.username}" if self.config.username else ""
+        return f"the broker at {address(self.config)} lets it in{who}"
 
     @property
     def trouble(self) -> str:

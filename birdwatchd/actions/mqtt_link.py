@@ -59,11 +59,15 @@ class Link:
         settings: MqttConfig,
         node: str,
         *,
-        will: Message,
+        will: Message | None,
+        client_id: str | None = None,
         on_connected: Callable[[], None],
         on_message: Callable[[str, bytes, bool], None],
     ) -> None:
-        """`on_connected()` and `on_message(topic, payload, retained)` are called on paho's thread."""
+        """`on_connected()` and `on_message(topic, payload, retained)` are called on paho's thread.
+
+        `client_id` is that of the settings when left out: a broker throws out the one who had it before.
+        """
         self.absence = Absence(settings)
         self._settings = settings
         self._on_connected = on_connected
@@ -79,7 +83,7 @@ class Link:
         self._awaited: set[int] = set()
         self._properties: dict[int, Properties | None] = {}
         self._tls = None if settings.tls is None else mqtt_credentials.tls_context(settings.tls)
-        self._client = self._make_client(settings.client_id_for(node), will)
+        self._client = self._make_client(client_id or settings.client_id_for(node), will)
         self._started = 0.0
 
     def start(self) -> None:
@@ -90,10 +94,10 @@ class Link:
         self._client.connect_async(settings.host, settings.port_number, settings.keepalive_seconds, **fresh)
         self._client.loop_start()
 
-    def stop(self, farewell: Message) -> None:
+    def stop(self, farewell: Message | None = None) -> None:
         """Say farewell, if anybody is there, and hang up."""
         self.absence.is_quiet = True
-        if self._up.is_set():
+        if farewell is not None and self._up.is_set():
             self.send([[farewell]], time.monotonic() + FAREWELL_SECONDS)
         self._client.disconnect()
         # loop_stop() waits for as long as a name server or a handshake may take.
@@ -104,6 +108,13 @@ class Link:
     def wait_connected(self) -> bool:
         """Whether there is a connection. Waits for one only just after the start."""
         return self._up.wait(max(0.0, self._started + FIRST_SECONDS - time.monotonic()))
+
+    def wait_answered(self, seconds: float) -> bool:
+        """Whether the first attempt led to a connection. Waits for its outcome, so long at most."""
+        until = time.monotonic() + seconds
+        while not self._up.wait(0.05) and not self.absence.attempts and time.monotonic() < until:
+            pass
+        return self._up.is_set()
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """Ask for messages; lost with the connection."""
@@ -161,14 +172,15 @@ class Link:
             with contextlib.suppress(OSError):
                 transport.shutdown(socket.SHUT_RDWR)
 
-    def _make_client(self, client_id: str, will: Message) -> Client:
+    def _make_client(self, client_id: str, will: Message | None) -> Client:
         from paho.mqtt import client as paho
         from paho.mqtt.enums import CallbackAPIVersion
 
         version = paho.MQTTv5 if self._settings.protocol == "5" else paho.MQTTv311
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=version)
         client.max_inflight_messages_set(INFLIGHT)
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         if self._tls is not None:
             client.tls_set_context(self._tls)
         client.on_pre_connect = lambda *_: self._prepare()

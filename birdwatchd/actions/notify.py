@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr
 
 from birdwatchd.actions import Action, ActionConfig, Context, Postpone
 from birdwatchd.actions.clip_files import stem_of
+from birdwatchd.actions.http import is_web_address, reach
 from birdwatchd.actions.placeholders import Template, fill, meanings_of
 from birdwatchd.config.kinds import Numeric, Takes
 
@@ -105,6 +106,20 @@ class Notify(Action):
         del self._told[context.delivery.key]
         context.note(told=len(self.config.urls), attached=len(files))
 
+    def probe(self, detection: Detection, context: Context) -> str:
+        """Connect to the services whose servers are known."""
+        if importlib.util.find_spec("apprise") is None:
+            raise Postpone(MISSING)
+        found, faults = [], []
+        for number, url in enumerate(self.config.urls):
+            try:
+                found.append(_reach(url.get_secret_value(), SHARE * self.config.timeout_seconds))
+            except Postpone as fault:
+                faults.append(f"urls[{number}]: {fault}")
+        if faults:
+            raise Postpone("; ".join(faults))
+        return "; ".join(dict.fromkeys(found))
+
     def _files(self, detection: Detection, context: Context) -> list[Path]:
         """What is to be attached.
 
@@ -149,6 +164,31 @@ def _send(url: str, title: str, text: str, files: list[Path], seconds: float) ->
         if sent.timeout_count:
             return "it takes too long"
     return _without_secrets(said[-1] if said else "it failed, and Apprise does not say why", url)[:200]
+
+
+def _reach(url: str, seconds: float) -> str:
+    """Connect to the server that would be asked, where Apprise says which; nothing is sent.
+
+    Raises:
+        Postpone: it cannot be reached.
+    """
+    import apprise
+
+    logging.getLogger("apprise").propagate = False
+    service = apprise.Apprise.instantiate(url)
+    if service is None:
+        raise Postpone("Apprise does not understand it; its wiki shows how addresses are written")
+    known = next(
+        (
+            address
+            for name in ("notify_url", "cloud_notify_url")
+            if isinstance(address := getattr(service, name, None), str) and is_web_address(address)
+        ),
+        None,
+    )
+    if known is None:
+        return f"{service.service_name} is understood; `birdwatchd actions test` sends something"
+    return f"{service.service_name}: {reach(SecretStr(known), seconds)}"
 
 
 def _without_secrets(text: str, url: str) -> str:

@@ -15,7 +15,7 @@ import httpx
 from pydantic import AfterValidator, SecretStr
 
 from birdwatchd.actions import Action, ActionConfig, Context, GiveUp, Postpone
-from birdwatchd.actions.http import Headers, WebAddress, open_client, server_of, why_no_answer
+from birdwatchd.actions.http import Headers, WebAddress, open_client, reach, server_of, why_no_answer
 from birdwatchd.actions.payload import encoded
 from birdwatchd.config.kinds import FilePath, Takes, refusal
 
@@ -107,6 +107,10 @@ class Webhook(Action):
         if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own
             told += "; it has moved, and redirects are not followed: write its new address"
         raise GiveUp(told)
+
+    def probe(self, detection: Detection, context: Context) -> str:
+        """Connect to the server."""
+        return reach(self.config.url, self.config.timeout_seconds / 2, ca=self.config.ca)
 
     def _post(self, detection: Detection, context: Context) -> tuple[int, str, httpx.Headers]:
         until = time.monotonic() + 0.9 * self.config.timeout_seconds

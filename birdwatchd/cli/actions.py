@@ -12,7 +12,6 @@ from birdwatchd.errors import UserError
 
 if TYPE_CHECKING:
     from birdwatchd.config.schema import Config
-    from birdwatchd.dispatch.context import Surroundings
     from birdwatchd.dispatch.described import Described
     from birdwatchd.dispatch.plugins import Plugins
     from birdwatchd.dispatch.trial import Result
@@ -95,7 +94,7 @@ def test_action(name: str, path: Path | None, species: str | None) -> None:
     from birdwatchd.config.load import find_config, load
     from birdwatchd.config.secrets import Secrets
     from birdwatchd.dispatch.plugins import BrokenPlugin, Plugins, Schemas
-    from birdwatchd.dispatch.trial import attempt, made_up
+    from birdwatchd.dispatch.trial import attempt, made_up, surroundings_of
     from birdwatchd.service.logs import set_up
 
     plugins = Plugins()
@@ -113,7 +112,7 @@ def test_action(name: str, path: Path | None, species: str | None) -> None:
         raise UserError(str(error)) from error
     detection = made_up(config, _label(config, species), state)
     click.echo(f"{name} ({settings.kind}) is told of a {detection.label.common_name}, id {detection.id}")
-    result = attempt(action, detection, _surroundings(config))
+    result = attempt(action, detection, surroundings_of(config))
     _tell(result, is_enabled=settings.enabled)
     if result.error:
         sys.exit(1)
@@ -211,24 +210,6 @@ def _label(config: Config, species: str | None) -> Label:
         close = near(species, [one for label in labels for one in (label.common_name, label.scientific_name)])
         raise UserError(f"the model knows no {species}" + (f"; did you mean {close}?" if close else ""))
     return found
-
-
-def _surroundings(config: Config) -> Surroundings:
-    from birdwatchd.config.zone import station_zone
-    from birdwatchd.dispatch.context import Surroundings
-    from birdwatchd.dispatch.trial import MARK, chirp
-    from birdwatchd.store.retention import Retention
-
-    return Surroundings(
-        run_id=MARK,
-        node=config.node,
-        location=config.location,
-        zone=station_zone(config.location),
-        clips_folder=config.store.clips_folder,
-        sound=chirp,
-        is_ready=lambda *_: True,
-        make_room=Retention(config.store.clips_folder, config.store.retention).make_room,
-    )
 
 
 def _tell(result: Result, *, is_enabled: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,22 @@ if TYPE_CHECKING:
     "--schema", "shows", flag_value="schema", help="Print the JSON schema of the config, for editors."
 )
 @click.option("--reference", "shows", flag_value="reference", help="Print every setting, in Markdown.")
-def check(path: Path | None, shows: str | None) -> None:
+@click.option(
+    "--live", is_flag=True, help="Also try microphones, model, disk, clock, broker, cameras and the rest."
+)
+def check(path: Path | None, shows: str | None, *, live: bool) -> None:
     """Check the config, and say what it asks for.
 
-    Every mistake is told with its line and what to do; the exit status is 2 then. Nothing is started or written.
+    Every mistake is told with its line and what to do; the exit status is 2 then. Nothing is started or written, unless
+    with --live: then everything that the daemon needs is used for a moment, as the user who asks. Brokers and servers are
+    connected to and told nothing; a camera takes a picture, which is thrown away. The exit status is 1 when something
+    would not work.
 
     \b
     Examples:
       birdwatchd check                    the config that `birdwatchd run` would take
       birdwatchd check -c garden.yaml     this one
+      birdwatchd check --live             and does everything in it work, here and now?
       birdwatchd check --schema > birdwatchd.schema.json
     """
     if shows is not None:
@@ -65,6 +73,36 @@ def check(path: Path | None, shows: str | None) -> None:
         click.echo()
     for warning in warnings:
         click.echo(f"  warning: {plain(warning)}")
+    if live and not _try_all(loaded):
+        sys.exit(1)
+
+
+def _try_all(loaded: Loaded) -> bool:
+    """Show what comes of each trial; whether everything would work."""
+    from rich.text import Text
+
+    from birdwatchd.cli import check_live
+    from birdwatchd.cli.screen import open_screen
+
+    check_live.quiet()
+    screen = open_screen()
+    marks = {"ok": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("WRONG", "bold red")}
+    click.echo()
+    wrong = 0
+    for trial in check_live.trials(loaded):
+        with screen.status(f"trying {trial.what} …"):
+            found = list(trial.find())
+        for one in found:
+            wrong += one.verdict == "wrong"
+            line = Text.assemble(
+                "  ",
+                (f"{marks[one.verdict][0]:<6}", marks[one.verdict][1]),
+                f"{one.what}: {plain(one.words)}",
+            )
+            screen.print(line, soft_wrap=True)
+    click.echo()
+    click.echo(f"{wrong} of these would not work" if wrong else "everything works")
+    return not wrong
 
 
 def _card(loaded: Loaded) -> tuple[Card | None, str]:

@@ -12,12 +12,14 @@ import numpy as np
 
 from birdwatchd.actions import GiveUp
 from birdwatchd.config.secrets import Secrets
+from birdwatchd.config.zone import station_zone
 from birdwatchd.dispatch.context import Surroundings, Task, open_context
 from birdwatchd.dispatch.hands import Hands
 from birdwatchd.dispatch.rules import Rules
 from birdwatchd.dispatch.verdict import words
 from birdwatchd.domain import Clip, Delivery, Detection, Label, Tally
 from birdwatchd.store.deliveries import Entry
+from birdwatchd.store.retention import Retention
 from birdwatchd.sun import Sky
 
 if TYPE_CHECKING:
@@ -72,6 +74,20 @@ def made_up(config: Config, label: Label, state: str) -> Detection:
     )
 
 
+def surroundings_of(config: Config) -> Surroundings:
+    """The station as the config describes it; its sound is made up."""
+    return Surroundings(
+        run_id=MARK,
+        node=config.node,
+        location=config.location,
+        zone=station_zone(config.location),
+        clips_folder=config.store.clips_folder,
+        sound=chirp,
+        is_ready=lambda *_: True,
+        make_room=Retention(config.store.clips_folder, config.store.retention).make_room,
+    )
+
+
 def attempt(action: Action, detection: Detection, surroundings: Surroundings) -> Result:
     """Carry out one delivery of it, on a thread of its own, within the action's deadline. Nothing is written to the database."""
     now = datetime.now(UTC)
@@ -93,6 +109,24 @@ def attempt(action: Action, detection: Detection, surroundings: Surroundings) ->
         notes=secrets.fit_notes(context.notes),
         refusal=Rules(action.config, surroundings.zone, sky).refusal(detection, tally),
     )
+
+
+def probe(action: Action, detection: Detection, surroundings: Surroundings) -> tuple[str, str]:
+    """Have an action try what it needs, on a thread of its own, within its deadline; nothing is sent or kept.
+
+    Returns:
+        What was found, and why it would not work: one of them is empty, or both where there is nothing to try.
+    """
+    tally = Tally(count_today=1, first_today=True, first_of_season=True, first_ever=True)
+    delivery = Delivery(action.config.name, detection, tally, datetime.now(UTC))
+    context = open_context(delivery, surroundings)
+    hands = Hands(f"trial of {action.config.name}", lambda: None)
+    try:
+        return hands.call(lambda: action.probe(detection, context), action.config.timeout_seconds), ""
+    except BaseException as raised:  # noqa: BLE001 - whatever it raises is what came of it
+        return "", words(raised)
+    finally:
+        hands.close()
 
 
 def chirp(detection: Detection, before_seconds: float, after_seconds: float) -> Clip:

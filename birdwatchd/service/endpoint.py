@@ -65,6 +65,22 @@ class Endpoint:
             self._thread.join(CLIENT_SECONDS)
 
 
+def may_listen(config: Metrics) -> None:
+    """See whether the port could be had, and leave it.
+
+    Raises:
+        ServiceError: it could not.
+    """
+    try:
+        _Server(config.address, config.port, _nothing).server_close()
+    except (OSError, UnicodeError) as error:
+        raise ServiceError(_why(config.address, config.port, error)) from error
+
+
+def _nothing() -> Status:
+    raise ServiceError("nobody runs here")
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
