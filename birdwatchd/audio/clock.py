@@ -30,6 +30,8 @@ LARGEST_DRIFT = 200e-6
 """No sound card is further off than this; what goes beyond it is loss."""
 LIKELY_DRIFT = 50e-6
 """How far off a card usually is: keeps the line sober while it has seen little."""
+DOUBT_SECONDS = 300.0
+"""So long after a shortfall was taken for loss it may turn out that the sound was late, very late."""
 KNOTS = 1000
 """At one a slot hours of dating, far more than a ring holds."""
 
@@ -93,6 +95,8 @@ class SampleClock:
         self._short_since = 0.0
         self._short_by = 0.0
         self._short_count = 0
+        self._doubtful = 0.0  # of `_missing`: seconds that may come yet
+        self._doubtful_until = 0.0
 
     def at(self, index: int) -> datetime:
         """The aware UTC time of the sample `index`. For one that is yet to come it is an estimate."""
@@ -105,7 +109,8 @@ class SampleClock:
 
         Returns:
             Seconds of sound found missing (lost somewhere in the last few seconds): 0, or more than the tolerance.
-            Samples from now on are dated later by it.
+            Samples from now on are dated later by it. Less than 0: so much of what had been found missing was late, and
+            has come now.
         """
         x = index / self._rate
         if not self._anchored:
@@ -119,9 +124,13 @@ class SampleClock:
             return self._weigh(late, index, monotonic)
         self._short_count = 0
         if late < -self._tolerance / 2:  # no block is early: the line was too late
-            self._restart(x, delay)
+            found = min(-late, self._doubtful) if monotonic < self._doubtful_until else 0.0
+            self._doubtful -= found
+            self._missing -= found
+            self._restart(x, delay + found)
             self._bend(index)
-        elif late < 0 and not self._slots:
+            return -found
+        if late < 0 and not self._slots:
             self._intercept = delay - self._drift * (x - self._centre)
         if self._slot_least is None or delay - self._drift * (x - self._slot_least[0]) < self._slot_least[1]:
             self._slot_least = (x, delay)
@@ -139,6 +148,7 @@ class SampleClock:
         expected = _monotonic_at(self._knot(index), index)
         seconds = max(0.0, monotonic - expected)
         self._missing += seconds
+        self._doubtful = 0.0
         self._anchored = True
         x = index / self._rate
         self._restart(x, monotonic - x - self._missing)
@@ -176,6 +186,8 @@ class SampleClock:
             return 0.0
         self._short_count = 0
         self._missing += self._short_by
+        self._doubtful += self._short_by
+        self._doubtful_until = monotonic + DOUBT_SECONDS
         start = self._next(index)
         knot = self._knot(start)
         self._add(_Knot(start, _monotonic_at(knot, start) + self._short_by, knot.sample_seconds, knot.offset))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from birdwatchd.audio.ring import LOST
 from birdwatchd.trust import elapsed
 
 if TYPE_CHECKING:
@@ -60,10 +61,12 @@ class Intake:
             return False
         self._followed = note[0]
         missing = self._clock.observe(*note)
-        if missing:
+        if missing > 0:
             # The one clock goes on while the machine sleeps, the other stands still.
             slept, self._slept = self._slept, elapsed() - time.monotonic()
             asleep = self._slept - slept > missing / 2
-            self._ring.mark_gap(missing, "machine asleep" if asleep else "lost")
+            self._ring.mark_gap(missing, "machine asleep" if asleep else LOST)
+        elif missing < 0:
+            self._ring.belated_seconds -= missing
         self._wake()
         return True

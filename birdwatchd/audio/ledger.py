@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from birdwatchd.audio.past import Past
+from birdwatchd.audio.ring import LOST
 from birdwatchd.domain import LedgerEntry
 from birdwatchd.trust import EARLIEST
 
@@ -39,6 +40,7 @@ class Ledger:
         self._ring = ring
         self._clock = clock
         self._before = before
+        self._belated = 0.0  # seconds of the ring's that were taken back
         self._until: datetime | None = None
         self._captured = ring.first  # samples counted as captured
         self._accounted = ring.first  # samples counted as analysed or skipped
@@ -64,6 +66,10 @@ class Ledger:
             self._take_deafness_back()
             self._begin()
             self._count_captured(written)
+        belated = self._ring.belated_seconds - self._belated
+        if belated > 0:
+            self._belated += belated
+            self._take_back(belated)
         self._gaps_seen = sum(gap.index >= self._captured for gap in gaps)
 
     def deaf(self, seconds: float, cause: str = DEAF) -> None:
@@ -145,6 +151,14 @@ class Ledger:
         start = self._clock.at(index) - timedelta(seconds=seconds)
         self._add("expected", "", start, seconds, index)
         self._add("lost", cause, start, seconds, index)
+
+    def _take_back(self, seconds: float) -> None:
+        """Sound that was counted as lost on the way was late, and is captured now."""
+        for (hour, kind, cause), part in self._by_hour(
+            "lost", LOST, self._clock.at(self._captured), seconds
+        ).items():
+            self._sums[hour, kind, cause] -= part
+            self._sums[hour, "expected", ""] -= part
 
     def _account(self, stop: int, kind: LedgerKind, cause: str) -> None:
         if stop > self._accounted:

@@ -13,6 +13,9 @@ from birdwatchd.errors import Lapped
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LOST = "lost"
+"""The cause of a gap that nobody said a word of: samples were missing."""
+
 
 class Ring:
     """One writer, any number of readers, samples named by their absolute index.
@@ -32,6 +35,8 @@ class Ring:
             None  # a larger one, filled from where to where
         )
         self._gaps: list[Gap] = []
+        self.belated_seconds = 0.0
+        """Of all sound that was marked as lost on the way: what came after all, much later. The writer adds to it."""
         self._released = first
         self._room = threading.Condition()
         self._closed = False

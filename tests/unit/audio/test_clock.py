@@ -214,6 +214,37 @@ def test_a_set_system_clock_moves_later_dates_only_and_is_said_once(step: float)
     assert card.found == []
 
 
+def test_what_was_taken_for_loss_and_comes_after_all_is_given_back() -> None:
+    """A network that delivers six tenths of the sound for half a minute, and the rest within ten seconds."""
+    card = Card()
+    card.run(60)
+    for speed, seconds in ((0.6, 30), (2.2, 10)):
+        for _ in range(seconds * 10):
+            card.now += 0.1
+            card.true += 0.1
+            card.captured += 0.1 * RATE * speed
+            missing = card.clock.observe(round(card.captured), card.now)
+            if missing:
+                card.found.append(missing)
+    assert sum(missing for missing in card.found if missing > 0) > 8
+    assert sum(card.found) == pytest.approx(0, abs=0.1)
+    card.run(120)
+    assert sum(card.found) == pytest.approx(0, abs=0.1)
+    assert abs(card.error()) < 0.1
+
+
+def test_what_was_lost_before_an_interruption_is_not_given_back() -> None:
+    card = Card()
+    card.run(60)
+    card.lose(5)
+    card.run(10)
+    assert sum(card.found) == pytest.approx(5, abs=0.1)
+    card.lose(3)
+    card.clock.resume(round(card.captured), card.now + 1.0)  # a server that begins with what it said before
+    card.run(60)
+    assert sum(card.found) == pytest.approx(5, abs=0.1)
+
+
 def test_a_tolerant_clock_waits_longer() -> None:
     now = 0.0
     clock = SampleClock(RATE, monotonic=lambda: now, wall=lambda: now, tolerance_seconds=2, settle_seconds=10)

@@ -86,3 +86,15 @@ def test_a_machine_that_slept_says_so(world: World) -> None:
     # No setting of the clock: what was heard before it stays where it is.
     assert world.clock.steps == ()
     assert (world.clock.at(15 * RATE) - world.clock.at(0)).total_seconds() == pytest.approx(3616.5, abs=0.1)
+
+
+def test_sound_that_was_taken_for_lost_and_comes_is_told(world: World) -> None:
+    world.hear(60)
+    world.now += 4
+    world.hear(10)
+    assert sum(gap.seconds for gap in world.ring.gaps) == pytest.approx(4, abs=0.1)
+    for _ in range(40):
+        world.intake.take(np.ones(RATE // 10, np.float32))
+        world.intake.follow()
+    world.hear(1)
+    assert world.ring.belated_seconds == pytest.approx(4, abs=0.1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.audio.ledger import DEAF, NOT_EXPECTED, Ledger
-from birdwatchd.audio.ring import Ring
+from birdwatchd.audio.ring import LOST, Ring
 
 RATE = 100
 START = datetime(2026, 5, 1, 4, 59, 50, tzinfo=UTC)
@@ -188,6 +188,21 @@ def test_what_is_missing_before_the_first_sample_is_loss_and_not_the_time_before
     assert rig.total("lost", "stream gone") == pytest.approx(20)
     assert rig.total("off", "stopped") == pytest.approx(30)
     assert rig.total("expected") == pytest.approx(25)
+
+
+def test_what_came_late_after_all_is_not_lost() -> None:
+    rig = Rig()
+    rig.hear(20)
+    rig.ring.mark_gap(8.0, LOST)
+    rig.ledger.capture()
+    assert rig.total("lost", LOST) == pytest.approx(8)
+    rig.hear(20)
+    rig.ring.belated_seconds += 7.0
+    rig.ledger.capture()
+    rig.ledger.capture()
+    assert rig.total("lost", LOST) == pytest.approx(1)
+    assert rig.total("captured") == pytest.approx(40)
+    assert rig.total("expected") == pytest.approx(41)
 
 
 def test_entries_say_up_to_when_the_time_is_accounted_for() -> None:
