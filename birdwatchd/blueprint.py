@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zoneinfo
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -45,6 +44,8 @@ class Blueprint:
 
     config: schema.Config
     bundle: Path
+    bundle_state: tuple[int, int, int]
+    """Changes when another file takes its place."""
     card: Card
 
     @classmethod
@@ -58,7 +59,8 @@ class Blueprint:
         bundle = catalog.find(config.model.bundle, config.model.sha256)
         card = read_card(bundle, config.language)
         loaded.refuse_unfit(card.input_seconds, card.labels)
-        return cls(config, bundle, card)
+        found = bundle.stat()
+        return cls(config, bundle, (found.st_ino, found.st_size, found.st_mtime_ns), card)
 
     @property
     def model(self) -> str:
@@ -136,8 +138,13 @@ class Blueprint:
                 return SpeciesRange(model, place.latitude, place.longitude)
         return Nowhere()
 
-    def source(self, source: schema.Source, wake: Callable[[], None]) -> Source:
-        """One of the sources that the config describes, not started."""
+    def source(
+        self, source: schema.Source, wake: Callable[[], None], *, first_sample: int, patient: bool
+    ) -> Source:
+        """One of the sources that the config describes, not started; its samples are counted from `first_sample` on.
+
+        `patient` is one that waits where it cannot be opened yet.
+        """
         if source.kind == "microphone":
             from birdwatchd.audio.microphone import Microphone
 
@@ -146,16 +153,22 @@ class Blueprint:
                 preferred_rate=self.card.sample_rate,
                 ring_seconds=self.ring_seconds,
                 wake=wake,
-                # By hand a mistake is wanted at once; a station that boots has to wait for its USB.
-                patient="NOTIFY_SOCKET" in os.environ,
+                first_sample=first_sample,
+                patient=patient,
             )
         if source.kind == "stream":
             from birdwatchd.audio.stream import Stream
 
-            return Stream(source, ring_seconds=self.ring_seconds, wake=wake)
+            return Stream(source, ring_seconds=self.ring_seconds, wake=wake, first_sample=first_sample)
         from birdwatchd.audio.recording import Recording
 
-        return Recording(source, ring_seconds=self.ring_seconds, wake=wake, zone=self._named_zone)
+        return Recording(
+            source,
+            ring_seconds=self.ring_seconds,
+            wake=wake,
+            first_sample=first_sample,
+            zone=self._named_zone,
+        )
 
     def listening_hours(self, source: schema.Source) -> ListeningHours | None:
         """When a source is listened to; None is always."""
@@ -168,14 +181,14 @@ class Blueprint:
         after = max((getattr(one, "after_seconds", 0.0) for one in self.config.actions), default=0.0)
         return ListeningHours(source.name, hours, after + self.config.window_seconds)
 
-    def naming(self, source: Source, run_id: str, trust: Trust) -> Naming:
+    def naming(self, source: schema.Source, run_id: str, trust: Trust) -> Naming:
         """What every detection of a source carries; `trust` judges the system clock."""
         return Naming(
             run_id,
             source.name,
             source.site or self.config.node,
             self.model,
-            None if getattr(source, "waits", False) else trust.is_set,  # a recording has its own time
+            None if source.kind == "recording" else trust.is_set,  # a recording has its own time
             self._clip_path(source.name),
         )
 

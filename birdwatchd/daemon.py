@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from contextlib import ExitStack, closing
@@ -13,10 +14,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from birdwatchd import __version__
-from birdwatchd.audio.continuous import Continuous
 from birdwatchd.audio.last_resort import reason_to_leave
 from birdwatchd.blueprint import Blueprint
-from birdwatchd.detection.decider import Decider
 from birdwatchd.dispatch.context import Surroundings
 from birdwatchd.dispatch.desk import Desk
 from birdwatchd.dispatch.making import make_actions
@@ -24,10 +23,13 @@ from birdwatchd.dispatch.plugins import Plugins
 from birdwatchd.listening import Listening
 from birdwatchd.pipeline import Pipeline
 from birdwatchd.places import Places
+from birdwatchd.reload import reload
+from birdwatchd.running import Running
 from birdwatchd.service.observer import Parts
 from birdwatchd.service.progress import Progress
+from birdwatchd.service.reloading import Reloading
 from birdwatchd.service.schedule import Schedule
-from birdwatchd.service.signals import stopping_on_signals
+from birdwatchd.service.signals import obeying_signals
 from birdwatchd.service.station_clock import StationClock
 from birdwatchd.service.supervision import supervised
 from birdwatchd.service.telling import telling
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.audio.source import Source
     from birdwatchd.config.load import Loaded
-    from birdwatchd.domain import DailySummary, Detection, Health
+    from birdwatchd.domain import DailySummary, Detection
     from birdwatchd.pipeline import Listeners
 
 HEALTH_SECONDS = 60.0
@@ -74,11 +76,10 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
     blueprint = Blueprint.draw(loaded)
     config = blueprint.config
     actions = make_actions(config.actions, Plugins())
-    stop = threading.Event()
-    sources: list[Source] = []
+    stop, reload_asked = threading.Event(), threading.Event()
 
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
-        stack.enter_context(stopping_on_signals(stop.set))
+        stack.enter_context(obeying_signals(stop.set, reload_asked.set))
         backups = stack.enter_context(Backups.of(config.store))
         database = stack.enter_context(Database.open_or_renew(config.store.database, backups))
         clock = StationClock(last_seen(database))
@@ -136,67 +137,68 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             ),
             recorder,
         )
-        if config.store.continuous:
-            places.take("continuous").enter_context(
-                Continuous(config.store.clips_folder, retention, listening.pipeline.sounds, node=config.node)
-            )
-        stack.callback(listening.finish)
-        capture = stack.enter_context(Places())
-        rules, occurrence = blueprint.rules(), blueprint.occurrence()
-        for described in config.sources:
-            source = blueprint.source(described, listening.pipeline.wake)
-            source.start()
-            capture.take(source.name).callback(source.stop)
-            sources.append(source)
-            listening.pipeline.add(
-                source,
-                Decider(rules, occurrence, blueprint.naming(source, run_id, clock.trust)),
-                accounted.get(source.name),
-                hours=blueprint.listening_hours(described),
-            )
-        listening.start()
-        _tell_regularly(
-            schedule,
-            desk,
-            partial(vitals.health, sources),
-            partial(
-                _due, stack.enter_context(closing(Summaries(database, config.node, blueprint.zone))), clock
-            ),
+        del classifier  # a reload may exchange it
+        running = Running(
+            blueprint=blueprint,
+            surroundings=surroundings,
+            retention=retention,
+            backups=backups,
+            desk=desk,
+            recorder=recorder,
+            schedule=schedule,
+            vitals=vitals,
+            pipeline=listening.pipeline,
+            places=places,
+            capture=Places(),
+            before=accounted,
+            trust=clock.trust,
         )
+        running.record_continuously()
+        stack.callback(listening.finish)
+        listening.pipeline.expects_more = True
+        listening.start()
+        stack.enter_context(running.capture)
+        # By hand a mistake is wanted at once; a station that boots has to wait for its USB.
+        running.open_all(patient="NOTIFY_SOCKET" in os.environ)
+        summaries = Summaries(database, config.node, lambda: running.blueprint.zone)
+        _tell_regularly(running, partial(_due, stack.enter_context(closing(summaries)), clock))
         observer = stack.enter_context(
             telling(
                 Parts(
                     run_id=run_id,
                     version=__version__,
                     path=loaded.path,
-                    config=lambda: config,
-                    zone=blueprint.zone,
-                    sources=sources,
+                    config=lambda: running.blueprint.config,
+                    zone=lambda: running.blueprint.zone,
+                    sources=running.sources,
                     pipeline=listening.pipeline,
                     vitals=vitals,
                     recorder=recorder,
                     desk=desk,
                     schedule=schedule,
                     clips_size=lambda: retention.size,
-                    progress=Progress(listening.pipeline, sources),
+                    progress=Progress(listening.pipeline, running.sources),
                 )
             )
         )
         logger.info(
             "listening",
-            sources=[source.name for source in sources],
+            sources=[source.name for source in running.sources],
             model=blueprint.model,
-            device=classifier.device,
+            device=vitals.device,
             database=str(config.store.database),
             actions=[action.config.name for action in actions],
         )
-        on_listening(sources)
-        supervision = stack.enter_context(supervised(listening.pipeline, sources))
+        on_listening(running.sources)
+        supervision = stack.enter_context(supervised(listening.pipeline, running.sources))
+        reloading = Reloading(reload_asked, supervision, lambda: reload(running, loaded.path))
+        stack.callback(reloading.finish)
         while listening.is_alive() and not stop.wait(0.2):
             supervision.turn()
             observer.turn()
             clock.turn(recorder.move_deliveries)
-            if reason := reason_to_leave(sources):
+            reloading.turn()
+            if reason := reason_to_leave(running.sources):
                 logger.error("leaving, since only a new process can mend this", reason=reason)
                 listening.failed = True
                 break
@@ -214,20 +216,16 @@ def _observed(listeners: Listeners, vitals: Vitals) -> Listeners:
     return replace(listeners, account=vitals.account, batch=vitals.batch, detection=detected)
 
 
-def _tell_regularly(
-    schedule: Schedule,
-    desk: Desk,
-    health: Callable[[int], Health],
-    due_summary: Callable[[], DailySummary | None],
-) -> None:
+def _tell_regularly(running: Running, due_summary: Callable[[], DailySummary | None]) -> None:
     """What actions are told now and then, and what is done about their deliveries."""
+    schedule, desk = running.schedule, running.desk
 
     def tell_day() -> None:
         found = due_summary()
         if found is not None:
             desk.inform(found)
 
-    schedule.every(HEALTH_SECONDS, "health", lambda: desk.inform(health(desk.count_waiting())), at_once=True)
+    schedule.every(HEALTH_SECONDS, "health", lambda: desk.inform(running.health()), at_once=True)
     schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)
     schedule.daily(0, 1, "daily summary", tell_day)
     # Down at midnight, or on a clock that was set past it.

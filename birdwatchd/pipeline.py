@@ -134,13 +134,13 @@ class Pipeline:
             Track(source, decider, self._plan, self._history, before, hours=hours, trust=self._trust)
         )
 
-    def remove(self, source: str) -> tuple[int, datetime | None]:
+    def remove(self, source: str) -> datetime | None:
         """Let go of a source that has been stopped, once all of it is analysed and its detections are recorded.
 
         Clips can be cut from it for as long as its sound would have stayed in memory. Waits; from any thread but its own.
 
         Returns:
-            The index that its next sample would have had, and the time of that; None for a recording: it has its own.
+            Up to when it was heard; None for a recording: it has a time of its own.
 
         Raises:
             Ended: the pipeline ended meanwhile.
@@ -159,39 +159,39 @@ class Pipeline:
         """
         return self._errands.ask(change)
 
-    def judge_by(self, deciders: Mapping[str, Decider], minimum_dbfs: float, history: History | None) -> None:
+    def judge_by(self, deciders: Mapping[str, Decider]) -> None:
         """Other rules for the same model. Detections that go on, go on. In `between`."""
-        self._minimum_dbfs, self._history = minimum_dbfs, history
         for track in self._tracks:
-            track.judge_by(deciders[track.source.name], history)
+            track.judge_by(deciders[track.source.name])
 
     def listen_at(self, hours: Mapping[str, ListeningHours | None]) -> None:
         """Other listening hours, by source. In `between`."""
         for track in self._tracks:
             track.hours = hours[track.source.name]
 
-    def listen_with(
-        self,
-        classifier: Classifier,
-        plan: Plan,
-        deciders: Mapping[str, Decider],
-        *,
-        labels: int,
-        batch_limit: int,
-    ) -> None:
-        """Another model, or another division of time: each segment is scored by one of them. In `between`.
+    def listen_with(self, classifier: Classifier, *, labels: int, batch_limit: int) -> None:
+        """Another model scores the segments from the next one on; `divide_by` has to follow. In `between`."""
+        self._classifier, self._batch_limit = classifier, batch_limit
+        self._nothing = np.zeros(labels, dtype=np.float32)
+
+    def divide_by(self, plan: Plan, deciders: Mapping[str, Decider]) -> None:
+        """Another division of time, or another model: no window holds something of both. In `between`.
 
         Detections that go on are ended in the name of the model that made them.
         """
+        self._plan = plan
         for track in self._tracks:
             window = track.end_plan()
             if window is not None:
                 self._decide(track, *window, processing_ns=0)
             self._publish(track.decider.finish())
             track.follow_plan(plan, deciders[track.source.name])
-        self._classifier, self._plan = classifier, plan
-        self._nothing = np.zeros(labels, dtype=np.float32)
-        self._batch_limit = batch_limit
+
+    def keep(self, history: History | None, minimum_dbfs: float) -> None:
+        """Another length of what stays of recordings, another level of silence. In `between`."""
+        self._history, self._minimum_dbfs = history, minimum_dbfs
+        for track in self._tracks:
+            track.keep(history)
 
     def wake(self) -> None:
         """There may be something to do: sources call this after they have written."""

@@ -25,6 +25,10 @@ class Places:
             raise ValueError(f"{name} has its place already")
         return self._stacks.setdefault(name, ExitStack())
 
+    def __contains__(self, name: str) -> bool:
+        """Whether it is taken."""
+        return name in self._stacks
+
     def leave(self, name: str) -> None:
         """Undo, in reverse, what was done in a place; nothing where there is none of that name."""
         stack = self._stacks.pop(name, None)

@@ -97,14 +97,18 @@ class Track:
         self._slow_said_at = float("-inf")
         self._take_hop(plan)
         self._heard_to = source.ring.first
-        self._keep(history)
+        self.keep(history)
         self._released = source.ring.first
 
-    def judge_by(self, decider: Decider, history: History | None) -> None:
+    def judge_by(self, decider: Decider) -> None:
         """Other rules for the same model."""
         decider.go_on_from(self.decider, self._heard_to)
         self.decider = decider
-        self._keep(history)
+
+    def keep(self, history: History | None) -> None:
+        """So much stays in the ring of a source that waits."""
+        self._history = history if getattr(self.source, "waits", False) else None
+        self._history_samples = round(history.seconds * self.source.ring.sample_rate) if history else 0
 
     def end_plan(self) -> tuple[Window, Scores] | None:
         """The division of time ends here; the last window of the stretch, where it was a short one."""
@@ -119,10 +123,10 @@ class Track:
         self._take_hop(plan)
 
     @property
-    def end(self) -> tuple[int, datetime | None]:
-        """The index that its next sample would have, and the time of that; None for a recording: it has its own."""
-        written = self.source.ring.written
-        return written, None if getattr(self.source, "waits", False) else self.source.clock.at(written)
+    def end(self) -> datetime | None:
+        """Up to when it was heard; None for a recording: it has a time of its own."""
+        waits = getattr(self.source, "waits", False)
+        return None if waits else self.source.clock.at(self.source.ring.written)
 
     @property
     def memory_seconds(self) -> float:
@@ -234,10 +238,6 @@ class Track:
     def _take_hop(self, plan: Plan) -> None:
         self._hop_seconds = plan.hop_seconds
         self._hop_samples = round(plan.hop_seconds * self.source.ring.sample_rate)
-
-    def _keep(self, history: History | None) -> None:
-        self._history = history if getattr(self.source, "waits", False) else None
-        self._history_samples = round(history.seconds * self.source.ring.sample_rate) if history else 0
 
     def _pass_over(self, *, ended: bool) -> Skipped | None:
         """Outside of listening hours, all that was captured until they begin; a hop or more, so that it is not done all the time."""

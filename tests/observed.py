@@ -100,7 +100,7 @@ class Station:
                 version="1",
                 path=Path("config.yaml"),
                 config=lambda: self.config,
-                zone=UTC,
+                zone=lambda: UTC,
                 sources=[source],
                 pipeline=self.tape,
                 vitals=self.vitals,

@@ -50,40 +50,80 @@ class Desk:
         keep_days: float = 30.0,
         wall: Callable[[], datetime] = _now,
     ) -> None:
-        """Deliveries that are settled are forgotten after `keep_days`. `wall` tells the time.
+        """Deliveries that are settled are forgotten after `keep_days`; that may change. `wall` tells the time.
 
         Raises:
             StoreError: the database cannot be read.
         """
+        self._outbox = Outbox(database)
+        self.keep_days = keep_days
+        self._wall = wall
+        self.posting = Posting(self._router(actions, surroundings), surroundings.zone, self.wake)
+        self._run_id = surroundings.run_id
+        self._leaving: list[Worker] = []
+        # Replaced, never changed: asked by any thread.
+        self._workers: dict[str, Worker] = {}
+        self._bounded: list[str] = []
+        self._staff(actions, surroundings)
+
+    @property
+    def actions(self) -> list[Action]:
+        """Those that are at work."""
+        return [worker.action for worker in self._workers.values()]
+
+    def route(self, actions: Sequence[Action], surroundings: Surroundings) -> None:
+        """Make deliveries for these actions from now on. While nothing is recorded; `employ` has to follow.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        self.posting.ask(self._router(actions, surroundings), surroundings.zone)
+
+    def employ(self, actions: Sequence[Action], surroundings: Surroundings) -> None:
+        """Work with these actions from now on. Those that are there already go on as they are.
+
+        The others do what is due, and end. One that has the name of such a one begins when that has ended.
+        """
+        before = self._workers
+        deadline = time.monotonic() + DRAIN_SECONDS
+        self._staff(actions, surroundings)
+        for name, worker in before.items():
+            if self._workers.get(name) is not worker:
+                worker.finish(deadline)
+                self._leaving = [*(one for one in self._leaving if one.is_alive()), worker]
+        self.start()
+
+    def _router(self, actions: Sequence[Action], surroundings: Surroundings) -> Router:
         place = surroundings.location
         router = Router(actions, surroundings.zone, Sky(place, surroundings.zone) if place else None)
-        self._outbox = Outbox(database)
-        self._keep = timedelta(days=keep_days)
-        self._wall = wall
         if router.memory:
-            router.remember(reversed(list(self._outbox.since(wall() - router.memory))))
-        self._workers = {
-            action.config.name: Worker(action, self._outbox, surroundings, wall=wall)
-            for action in actions
-            if action.config.enabled
-        }
-        self._run_id = surroundings.run_id
-        self._bounded = [
-            action.config.name
-            for action in actions
-            if action.config.enabled and action.durability == "bounded"
-        ]
-        self.posting = Posting(router, surroundings.zone, self.wake)
+            router.remember(reversed(list(self._outbox.since(self._wall() - router.memory))))
+        return router
+
+    def _staff(self, actions: Sequence[Action], surroundings: Surroundings) -> None:
+        workers = {}
+        for action in actions:
+            if action.config.enabled:
+                name = action.config.name
+                worker = self._workers.get(name)
+                if worker is None or worker.action is not action:
+                    worker = Worker(action, self._outbox, surroundings, after=worker, wall=self._wall)
+                worker.move(surroundings)
+                workers[name] = worker
+        self._bounded = [name for name, worker in workers.items() if worker.action.durability == "bounded"]
+        self._workers = workers
 
     def start(self) -> None:
-        """Let the workers begin."""
+        """Let the workers begin that have not yet."""
         for worker in self._workers.values():
-            worker.start()
+            if worker.ident is None:
+                worker.start()
 
     def wake(self, actions: set[str]) -> None:
         """There is something new for these actions. From any thread."""
-        for name in actions & self._workers.keys():
-            self._workers[name].wake()
+        workers = self._workers
+        for name in actions & workers.keys():
+            workers[name].wake()
 
     def inform(self, news: Health | DailySummary) -> None:
         """Tell every action. From any thread."""
@@ -119,7 +159,7 @@ class Desk:
         now = self._wall()
         try:
             if self._outbox.is_seasoned(now):
-                self._outbox.prune(now - self._keep)
+                self._outbox.prune(now - timedelta(days=self.keep_days))
             self._outbox.expire_others(self._workers, now)
         except sqlite3.Error as error:
             logger.debug(
@@ -129,12 +169,13 @@ class Desk:
     def stop(self, seconds: float = DRAIN_SECONDS) -> None:
         """Let every action do what is due, and end; all of them have these seconds. What is left waits for the next start."""
         deadline = time.monotonic() + seconds
-        for worker in self._workers.values():
+        workers = [*self._leaving, *self._workers.values()]
+        for worker in workers:
             worker.finish(deadline)
-        started = {name: worker for name, worker in self._workers.items() if worker.ident is not None}
-        for name, worker in started.items():
+        started = [worker for worker in workers if worker.ident is not None]
+        for worker in started:
             worker.join(max(0.0, deadline + _LEAVING_SECONDS - time.monotonic()))
             if worker.is_alive():
-                logger.warning("action did not end in time", action=name, seconds=seconds)
-        if not any(worker.is_alive() for worker in started.values()):
+                logger.warning("action did not end in time", action=worker.name_of_action, seconds=seconds)
+        if not any(worker.is_alive() for worker in started):
             self._outbox.close()

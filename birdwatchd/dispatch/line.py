@@ -44,7 +44,8 @@ class Line:
         self._is_ordered = action.ordered
         self._batch_size = action.batch_size
         self._outbox = outbox
-        self._surroundings = surroundings
+        self.surroundings = surroundings
+        """What deliveries are run in; may be replaced at any time, from any thread."""
         self._is_stale = True
         self._dozing: Sequence[Entry] = ()  # read already, and waiting for sound
 
@@ -59,7 +60,7 @@ class Line:
         self._is_stale = False
         limit = MOST_BOUNDED if self._is_bounded else self._batch_size
         entries = self._outbox.waiting(self._name, limit, due=None if self._is_ordered else now)
-        given_up = [one for entry in entries if (one := hopeless(entry, self._surroundings.run_id, now))]
+        given_up = [one for entry in entries if (one := hopeless(entry, self.surroundings.run_id, now))]
         if given_up:
             self._is_stale = True
             return Turn(entries=entries, hopeless=given_up)
@@ -73,14 +74,12 @@ class Line:
             due = self._outbox.next_due(self._name)
             return Turn(idle_seconds=longest_seconds if due is None else _until(due, now, longest_seconds))
         first = ready[: self._batch_size]
-        tasks = [
-            Task(entry, open_context(entry.delivery, self._surroundings, entry.notes)) for entry in first
-        ]
+        tasks = [Task(entry, open_context(entry.delivery, self.surroundings, entry.notes)) for entry in first]
         return Turn(tasks, first)
 
     def _is_ready(self, entry: Entry) -> bool:
         sample = entry.ready_sample
-        return sample is not None and self._surroundings.is_ready(entry.ready_source, sample)
+        return sample is not None and self.surroundings.is_ready(entry.ready_source, sample)
 
 
 def _until(moment: datetime, now: datetime, longest_seconds: float) -> float:

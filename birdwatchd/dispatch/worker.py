@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 TEND_SECONDS = 30.0
 """How often it looks after what waits without being told: what is too old, too many, or was revived by hand."""
+AFTER_SECONDS = 0.5
+"""How often it looks whether the one before it has ended."""
 TROUBLE_SECONDS = 5.0
 """How long it waits when the database cannot be read or written."""
 MOST_CHARACTERS = 2000
@@ -71,9 +73,11 @@ class Worker(threading.Thread):
         outbox: Outbox,
         surroundings: Surroundings,
         *,
+        after: Worker | None = None,
         wall: Callable[[], datetime] = _now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """It begins when the worker `after` has ended, which had the same name."""
         self.action = action
         self.name_of_action: str = action.config.name
         super().__init__(name=f"worker {self.name_of_action}", daemon=True)
@@ -95,6 +99,7 @@ class Worker(threading.Thread):
         self._tended_at = float("-inf")
         self._news: dict[type, Health | DailySummary] = {}
         self._stop_at: float | None = None
+        self._after = after
 
     def wake(self) -> None:
         """There is something new in the outbox."""
@@ -120,7 +125,16 @@ class Worker(threading.Thread):
         settled = {str(status): count for status, count in self._report.counts.copy().items()}
         return Standing(self.name_of_action, self.action.config.kind, settled, trouble)
 
+    def move(self, surroundings: Surroundings) -> None:
+        """The station has other surroundings now. From any thread."""
+        self._line.surroundings = surroundings
+
     def run(self) -> None:
+        while self._is_one_too_many():
+            time.sleep(AFTER_SECONDS)
+            if self._stop_at is not None and self._monotonic() >= self._stop_at:
+                self._leave()
+                return
         while True:
             self._wake.clear()
             deadline = self._stop_at  # looked up first: what came before the word to finish is still done
@@ -130,6 +144,12 @@ class Worker(threading.Thread):
             if pause > 0:
                 self._wake.wait(pause)
         self._leave()
+
+    def _is_one_too_many(self) -> bool:
+        """Whether another is still at work for the action of this name: no delivery is made by two."""
+        if self._after is not None and not self._after.is_alive():
+            self._after = None
+        return self._after is not None
 
     def _step(self) -> float:
         """Do the next thing; how many seconds there is nothing to do after that, unless it is woken."""

@@ -64,7 +64,8 @@ def set_up(log: Log, secrets: Secrets) -> None:
         processors=[Repeats(), *processors, renderer, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
         logger_factory=_factory,
-        cache_logger_on_first_use=True,
+        # A reload may change all of it.
+        cache_logger_on_first_use=False,
     )
 
 

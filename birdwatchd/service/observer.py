@@ -97,7 +97,7 @@ class Parts:
     """Of the config file."""
     config: Callable[[], Config]
     """The one that counts just now."""
-    zone: tzinfo
+    zone: Callable[[], tzinfo]
     sources: Sequence[Source]
     """Looked at anew each time: they may come and go."""
     pipeline: Pipeline
@@ -176,7 +176,7 @@ class Observer:
             clock=ClockStatus(
                 synchronised=machine.clock_is_synchronised(),
                 steps=parts.schedule.clock_steps,
-                zone=str(parts.zone),
+                zone=str(parts.zone()),
             ),
             process=machine.process(),
         )

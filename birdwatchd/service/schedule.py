@@ -78,8 +78,18 @@ class Schedule:
     def daily(self, hour: int, minute: int, name: str, job: Callable[[], object]) -> None:
         """Run `job` every day at that time. Where clocks skip it, as much later as they skip."""
         self._add(
-            Job(name, f"daily at {hour:02}:{minute:02}"), job, once_a_day(time(hour, minute), self._zone)
+            Job(name, f"daily at {hour:02}:{minute:02}"),
+            job,
+            once_a_day(time(hour, minute), lambda: self._zone),
         )
+
+    def move(self, zone: tzinfo) -> None:
+        """From now on times of the day are those of `zone`."""
+        self._zone = zone
+        now = datetime.now(UTC)
+        for job in self._scheduler.get_jobs():
+            if not hasattr(job.trigger, "interval"):
+                job.modify(next_run_time=job.trigger.get_next_fire_time(None, now))
 
     def jobs(self) -> list[Job]:
         """What there is to do, in the order of its next time. From any thread."""
@@ -133,15 +143,15 @@ class Schedule:
         self._jobs[name] = replace(self._jobs[name], last=began, seconds=seconds, outcome=outcome)
 
 
-def once_a_day(at: time, zone: tzinfo) -> Any:
+def once_a_day(at: time, zone: Callable[[], tzinfo]) -> Any:
     """A trigger of APScheduler. Its own by the clock leaves out a day whose clocks skip the time, and runs twice where they repeat it."""
     from apscheduler.triggers.base import BaseTrigger
 
     class OnceADay(BaseTrigger):  # type: ignore[misc] # it has no types
         def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
             after = now if previous is None else max(previous, now)
-            day = after.astimezone(zone).date() - _DAY
-            while (moment := datetime.combine(day, at, zone).astimezone(UTC)) < after or moment == previous:
+            day = after.astimezone(zone()).date() - _DAY
+            while (moment := datetime.combine(day, at, zone()).astimezone(UTC)) < after or moment == previous:
                 day += _DAY
             return moment
 

@@ -21,6 +21,16 @@ class Supervision:
         self._systemd = systemd
         self._watchdog = watchdog
 
+    def reloading(self) -> None:
+        """The config is read again. The watchdog goes on."""
+        if self._systemd is not None:
+            self._systemd.reloading()
+
+    def reloaded(self) -> None:
+        """That is over, one way or the other."""
+        if self._systemd is not None:
+            self._systemd.ready()
+
     def turn(self) -> None:
         """Feed the watchdog, while the daemon gets on. Called often, by the main thread."""
         if self._watchdog is not None:

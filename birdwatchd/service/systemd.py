@@ -53,6 +53,10 @@ class Systemd:
         """Everything runs. The watchdog counts from here on."""
         self._send("READY=1")
 
+    def reloading(self) -> None:
+        """The config is read again; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
     def alive(self) -> None:
         """Feed the watchdog."""
         self._send("WATCHDOG=1")

@@ -26,7 +26,9 @@ AGAIN_SECONDS = 10.0
 class Today:
     """For one thread at a time."""
 
-    def __init__(self, zone: tzinfo, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, zone: Callable[[], tzinfo], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._zone = zone
         self._monotonic = monotonic
         self._read_at = float("-inf")
@@ -37,7 +39,7 @@ class Today:
         now = self._monotonic()
         if now - self._read_at >= AGAIN_SECONDS:
             self._read_at = now
-            midnight = datetime.now(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            midnight = datetime.now(self._zone()).replace(hour=0, minute=0, second=0, microsecond=0)
             try:
                 with Database.open(path, read_only=True) as database:
                     self._found = add_up(between(database, midnight.astimezone(UTC)))

@@ -36,7 +36,9 @@ class Vitals:
     """Adds up what the ledger says. From any thread."""
 
     def __init__(self, *, node: str, version: str, model: str, device: str) -> None:
-        self._node, self._version, self._model, self._device = node, version, model, device
+        self._node, self._version, self._model = node, version, model
+        self.device = device
+        """What the model runs on."""
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._seconds: dict[tuple[str, str], float] = defaultdict(float)  # by source and kind
@@ -47,6 +49,11 @@ class Vitals:
         self._batches: Counter[float] = Counter()
         self._segments, self._busy_seconds = 0, 0.0
         self._heard: dict[str, tuple[int, float]] = {}  # samples written, and since when
+
+    def runs(self, model: str, device: str) -> None:
+        """It listens with another model from now on."""
+        with self._lock:
+            self._model, self.device = model, device
 
     def account(self, entries: Iterable[LedgerEntry]) -> None:
         """Take in what was added to the ledger."""
@@ -102,7 +109,7 @@ class Vitals:
             counts = accumulate(self._batches[bound] for bound in bounds)
             return ModelStatus(
                 name=self._model,
-                device=self._device,
+                device=self.device,
                 batches=self._batches.total(),
                 segments=self._segments,
                 seconds=self._busy_seconds,
@@ -118,7 +125,7 @@ class Vitals:
                 uptime_seconds=self.uptime_seconds,
                 version=self._version,
                 model=self._model,
-                device=self._device,
+                device=self.device,
                 sources=tuple(map(self._source, tuple(sources))),
                 deliveries_waiting=deliveries_waiting,
                 written_bytes=written_bytes(),

@@ -72,6 +72,10 @@ class Backups:
         folder = wanted.folder or store.database.parent / FOLDER
         return cls(folder, keep=wanted.keep, most_megabytes=wanted.megabytes)
 
+    def follow(self, other: Backups) -> None:
+        """Do as `other` would, from the next copy on."""
+        self._folder, self._keep, self._most = other._folder, other._keep, other._most
+
     def __enter__(self) -> Self:
         return self
 

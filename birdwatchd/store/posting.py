@@ -34,23 +34,28 @@ class Posting:
 
     def __init__(self, router: Router, zone: tzinfo, wake: Callable[[set[str]], None]) -> None:
         """`wake` is told after each commit which actions have something new; it must be quick."""
-        self._router = router
-        self._zone = zone
+        self._asked = router, zone
         self._wake = wake
+
+    def ask(self, router: Router, zone: tzinfo) -> None:
+        """From the next transaction on, ask this one."""
+        self._asked = router, zone
 
     def move(self, before: datetime, seconds: float) -> None:
         """The clock was set."""
-        self._router.move(before, seconds)
+        router, _ = self._asked
+        router.move(before, seconds)
 
     @contextmanager
     def making(self, now: datetime) -> Iterator[Callable[[sqlite3.Connection, Iterable[Detection]], None]]:
         """Around a transaction: gives what posts detections that were written in it."""
         actions: set[str] = set()
+        router, zone = self._asked
 
         def post(connection: sqlite3.Connection, written: Iterable[Detection]) -> None:
             for detection in written:
-                standing = tally.count(connection, detection, self._zone)
-                orders = self._router.route(detection, standing)
+                standing = tally.count(connection, detection, zone)
+                orders = router.route(detection, standing)
                 if detection.state == "ended":
                     actions.update(deliveries.end(connection, detection))
                 actions.update(deliveries.add(connection, detection, standing, orders, now=now))
@@ -58,8 +63,8 @@ class Posting:
         try:
             yield post
         except BaseException:
-            self._router.settle(kept=False)
+            router.settle(kept=False)
             raise
-        self._router.settle(kept=True)
+        router.settle(kept=True)
         if actions:
             self._wake(actions)

@@ -79,7 +79,7 @@ class Recorder:
     ) -> None:
         """Begin the run `run_id` in an open database.
 
-        Traces are deleted when they are `trace_days` old. Traces and ledger are written every `flush_seconds`, when
+        Traces and ledger are written every `flush_seconds`, when
         there are `flush_rows` traces, or along with a detection. While the disk is in trouble, `keep` detections, and as
         many traces, wait in memory. `posting` makes the deliveries of what is recorded, if there is anything to set off.
 
@@ -90,7 +90,8 @@ class Recorder:
         """
         self._database = database
         self._run_id = run_id
-        self._trace_days = trace_days
+        self.trace_days = trace_days
+        """Traces are deleted when they are so old."""
         self._flush_seconds = flush_seconds
         self._flush_rows = flush_rows
         self._keep = keep
@@ -290,7 +291,7 @@ class Recorder:
                 traces.write(connection, self._traces, now)
                 # A little every time: no night with a long pause, and a card that wears evenly.
                 if ledger.is_seasoned(self._database, now):
-                    traces.prune(connection, now - timedelta(days=self._trace_days), at_most=_CHUNK)
+                    traces.prune(connection, now - timedelta(days=self.trace_days), at_most=_CHUNK)
                 ledger.add(connection, self._ledger)
                 if self._accounted:
                     ledger.reach(connection, self._accounted)

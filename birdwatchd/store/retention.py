@@ -83,6 +83,11 @@ class Retention:
         self._unfinished: dict[Path, float] = {}
         """What was being written when it looked last, and when it was written to."""
 
+    def limit(self, limits: Limits) -> None:
+        """Other limits, from now on."""
+        with self._lock:
+            self._limits = limits
+
     def make_room(self, size: int) -> str:
         """Before this thread writes `size` bytes: older files give way.
 

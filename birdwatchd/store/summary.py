@@ -10,6 +10,7 @@ from birdwatchd.store.cells import from_text, to_text
 from birdwatchd.store.detections import Choice, count, species
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import tzinfo
 
     from birdwatchd.store.database import Database
@@ -32,8 +33,8 @@ def summary(database: Database, node: str, day: date, zone: tzinfo) -> DailySumm
 class Summaries:
     """Each day's summary once, also when the daemon was down at midnight. For one thread."""
 
-    def __init__(self, database: Database, node: str, zone: tzinfo) -> None:
-        """On the file of `database`, the recorder's."""
+    def __init__(self, database: Database, node: str, zone: Callable[[], tzinfo]) -> None:
+        """On the file of `database`, the recorder's. `zone` is the station's at the moment."""
         self._database = database.second()
         self._node = node
         self._zone = zone
@@ -49,7 +50,8 @@ class Summaries:
             StoreError: the database cannot be read.
             sqlite3.Error: it cannot be written.
         """
-        midnight = datetime.combine(now.astimezone(self._zone).date(), time(), self._zone)
+        zone = self._zone()
+        midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
         for row in self._database.rows(
             "SELECT hour_utc FROM ledger WHERE hour_utc < ? AND kind = 'captured' ORDER BY hour_utc DESC LIMIT 1",
             (to_text(midnight),),
@@ -57,8 +59,8 @@ class Summaries:
             found = summary(
                 self._database,
                 self._node,
-                from_text(row["hour_utc"]).astimezone(self._zone).date(),
-                self._zone,
+                from_text(row["hour_utc"]).astimezone(zone).date(),
+                zone,
             )
             # With its numbers: a day that was told in part, by a clock that ran ahead, is told again.
             value = f"{found.day} {sum(number for _, number in found.counts)}"

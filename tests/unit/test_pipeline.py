@@ -519,7 +519,7 @@ def test_a_source_comes_and_another_goes_while_a_third_is_heard_on() -> None:
         running.hear(stays, 10, 0.9)
         running.hear(goes, 10.2, 0.9)
         goes.stop()
-        assert running.pipeline.remove("goes") == (10_200, None)
+        assert running.pipeline.remove("goes") is None  # a recording has its own time
         # It is analysed to its end, and its detection is ended, before it is let go of.
         assert [(d.state, d.end_sample) for d in running.notebook.detections if d.source == "goes"][-1] == (
             "ended",
@@ -546,11 +546,11 @@ def test_a_source_that_is_opened_anew_counts_on_and_the_pause_is_in_the_ledger()
     with Running(before) as running:
         running.hear(before, 9, 0.9)
         before.stop()
-        first, until = running.pipeline.remove("garden")
-        assert (first, until) == (9000, START + timedelta(seconds=9))
-        after = Tape(first=first, start=START + timedelta(seconds=9 + 2.5))
+        until = running.pipeline.remove("garden")
+        assert until == START + timedelta(seconds=9)
+        after = Tape(first=9000, start=START + timedelta(seconds=9 + 2.5))
         after.waits = False
-        pause = (START + timedelta(seconds=9), "opened anew")
+        pause = (until, "opened anew")
         running.pipeline.between(lambda: running.pipeline.add(after, decider(after), pause))
         running.hear(after, 9, 0.9)
         one, two = [d for d in running.notebook.detections if d.state == "started"]
@@ -572,13 +572,13 @@ def test_other_rules_count_from_the_next_window_on_and_what_goes_on_goes_on() ->
         running.hear(tape, 12, 0.6)
         assert not running.notebook.detections
         lower = {"garden": decider(tape, threshold=0.5)}
-        running.pipeline.between(lambda: running.pipeline.judge_by(lower, -100.0, None))
+        running.pipeline.between(lambda: running.pipeline.judge_by(lower))
         running.hear(tape, 12, 0.6)
         (started,) = running.notebook.detections
         assert started.threshold == 0.5
         assert started.start_sample > 0  # what was judged already is not judged again
         higher = {"garden": decider(tape, threshold=0.65)}
-        running.pipeline.between(lambda: running.pipeline.judge_by(higher, -100.0, None))
+        running.pipeline.between(lambda: running.pipeline.judge_by(higher))
         running.hear(tape, 12, 0.6)  # above the threshold less the hysteresis
         assert len(running.notebook.detections) == 1
     assert [d.end_sample for d in running.notebook.detections] == [started.end_sample, 36_000]
@@ -601,9 +601,12 @@ def test_another_model_takes_over_without_a_gap_and_each_detection_says_which_it
         running.hear(tape, 12, 0.9)
         plan = Plan(window_seconds=6.0, hop_seconds=1.5, sample_rate=RATE // 2, input_samples=4 * RATE // 2)
         new = {"garden": decider(tape, model="new", labels=Whisper.labels)}
-        running.pipeline.between(
-            lambda: running.pipeline.listen_with(Whisper(), plan, new, labels=2, batch_limit=4)
-        )
+
+        def exchange() -> None:
+            running.pipeline.listen_with(Whisper(), labels=2, batch_limit=4)
+            running.pipeline.divide_by(plan, new)
+
+        running.pipeline.between(exchange)
         heard_to = running.pipeline.analysed_to("garden") or 0
         running.hear(tape, 12, 0.9)
     ended = {(d.model, d.label.common_name): d for d in running.notebook.detections if d.state == "ended"}
@@ -629,7 +632,7 @@ def test_speech_is_not_cut_from_sound_that_no_rule_for_voices_has_seen() -> None
         wait_for(lambda: pipeline.is_ready("garden", 7500))
         call = sample_detection(run_id="run", start_sample=4000, end_sample=5000)
         assert isinstance(pipeline.clip(call, 1, 1), Clip)
-        pipeline.between(lambda: pipeline.judge_by({"garden": decider(tape)}, -100.0, None))
+        pipeline.between(lambda: pipeline.judge_by({"garden": decider(tape)}))
         assert pipeline.clip(call, 1, 1) == UNHEARD
     finally:
         pipeline.stop()

@@ -38,7 +38,7 @@ def test_nothing_begins_once_it_is_left() -> None:
 
 
 def fires(at: time, zone: str, first: str, count: int) -> list[datetime]:
-    trigger = once_a_day(at, ZoneInfo(zone))
+    trigger = once_a_day(at, lambda: ZoneInfo(zone))
     found: list[datetime] = []
     now = datetime.fromisoformat(first).replace(tzinfo=UTC)
     for _ in range(count):

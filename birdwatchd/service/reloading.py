@@ -1,0 +1,49 @@
+"""Reloads, one after the other, on a thread of their own: the main thread feeds the watchdog meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from birdwatchd.service.supervision import Supervision
+
+FINISH_SECONDS = 20.0
+"""How long an end waits for a reload that is under way."""
+
+logger = structlog.get_logger()
+
+
+class Reloading:
+    """Begins a reload when it was asked for, and tells systemd of its beginning and end. For the main thread."""
+
+    def __init__(
+        self, asked: threading.Event, supervision: Supervision, reload: Callable[[], object]
+    ) -> None:
+        """`reload` raises nothing."""
+        self._asked = asked
+        self._supervision = supervision
+        self._reload = reload
+        self._thread: threading.Thread | None = None
+
+    def turn(self) -> None:
+        """Begin or end one, if it is time. As often as one likes."""
+        if self._thread is not None and not self._thread.is_alive():
+            self._thread = None
+            self._supervision.reloaded()
+        if self._thread is None and self._asked.is_set():
+            self._asked.clear()
+            self._supervision.reloading()
+            self._thread = threading.Thread(target=self._reload, name="reload", daemon=True)
+            self._thread.start()
+
+    def finish(self) -> None:
+        """The daemon ends: wait for one that is under way."""
+        if self._thread is not None:
+            self._thread.join(FINISH_SECONDS)
+            if self._thread.is_alive():
+                logger.error("a reload did not end in time", seconds=FINISH_SECONDS)
