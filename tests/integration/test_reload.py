@@ -128,7 +128,12 @@ def low(tmp_path: Path) -> Settings:
 
 
 def settings_for(bundle: Path, *sources: Settings) -> Settings:
-    return {"node": "wood", "model": {"bundle": str(bundle)}, "sources": list(sources)}
+    return {
+        "node": "wood",
+        "window_seconds": 3,  # a detection is there after three seconds
+        "model": {"bundle": str(bundle)},
+        "sources": list(sources),
+    }
 
 
 def test_sources_rules_and_actions_come_and_go_while_the_rest_runs_on(
