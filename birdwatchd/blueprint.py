@@ -139,7 +139,7 @@ class Blueprint:
         return Nowhere()
 
     def source(
-        self, source: schema.Source, wake: Callable[[], None], *, first_sample: int, patient: bool
+        self, source: schema.Source, wake: Callable[[], None], *, first_sample: int = 0, patient: bool = False
     ) -> Source:
         """One of the sources that the config describes, not started; its samples are counted from `first_sample` on.
 
