@@ -50,7 +50,7 @@ def ledger(
     """What became of every second: heard, analysed, skipped, or lost and why.
 
     Silence and deafness differ: a quiet hour was heard, a lost one was not. Without --since it shows the last 24 hours
-    that have entries, or 30 days with --by day. Hours without any entry were not listened to at all; what was missed
+    that have entries, or 30 days with --by day. Of what is older than 400 days only whole days are kept. Hours without any entry were not listened to at all; what was missed
     between two runs is told as not running, with how the run before had ended.
 
     \b
@@ -108,11 +108,12 @@ def _show_table(balances: Balances, by: By, zone: tzinfo | None) -> None:
     for (start, source), balance in balances.items():
         if not balance.expected and balance.off:
             continue  # a hole, and told as one
-        end = before.get(source, start) + _HOUR
+        end = before.get(source, start)
         if by == "hour" and start > end:
             hole = Text(f"not running for {show_length((start - end).total_seconds())}", "yellow")
             table.add_row(_name(end, by, zone), source, "", "", "", "", hole)
-        before[source] = start
+        # An hour, unless it is a day of long ago.
+        before[source] = start + max(_HOUR, timedelta(seconds=balance.expected))
         table.add_row(
             _name(start, by, zone),
             source,

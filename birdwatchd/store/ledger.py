@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from birdwatchd.store.cells import from_text, to_text
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date, datetime, tzinfo
 
     from birdwatchd.store.database import Database
 
@@ -94,6 +95,46 @@ def is_seasoned(database: Database, now: datetime) -> bool:
         (since, until, SEASONED_HOURS),
     )
     return int(hours) >= SEASONED_HOURS
+
+
+def roll_up(database: Database, before: datetime, zone: tzinfo) -> int:
+    """Keep whole days instead of hours of the time before; how many rows that spares. Nothing of the sums changes.
+
+    A day is the zone's; what is kept of it stands at its first hour that has an entry.
+
+    Raises:
+        sqlite3.Error: some days are as they were.
+        StoreError: the database cannot be read.
+    """
+    spared = 0
+    rows = database.rows(
+        "SELECT DISTINCT hour_utc FROM ledger WHERE hour_utc < ? ORDER BY hour_utc", (to_text(before),)
+    )
+    days: dict[date, list[str]] = defaultdict(list)
+    for (hour,) in rows:
+        days[from_text(hour).astimezone(zone).date()].append(hour)
+    # The day that `before` lies in is not over there.
+    days.pop(before.astimezone(zone).date(), None)
+    for hours in days.values():
+        if len(hours) > 1:
+            # A day at a time: the pipeline has its turn in between.
+            with database.transaction() as connection:
+                spared += _merge(connection, hours)
+    return spared
+
+
+def _merge(connection: sqlite3.Connection, hours: list[str]) -> int:
+    first, last = hours[0], hours[-1]
+    sums = connection.execute(
+        "SELECT source, kind, cause, sum(seconds) FROM ledger WHERE hour_utc BETWEEN ? AND ? GROUP BY source, kind, cause",
+        (first, last),
+    ).fetchall()
+    gone = connection.execute("DELETE FROM ledger WHERE hour_utc BETWEEN ? AND ?", (first, last)).rowcount
+    connection.executemany(
+        "INSERT INTO ledger (hour_utc, source, kind, cause, seconds) VALUES (?, ?, ?, ?, ?)",
+        [(first, *row) for row in sums],
+    )
+    return gone - len(sums)
 
 
 def newest_hour(database: Database, before: datetime | None = None) -> datetime | None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from birdwatchd.cli.balance import balance_of
 from birdwatchd.store.database import Database
-from birdwatchd.store.ledger import between, newest_hour
+from birdwatchd.store.ledger import between, newest_hour, roll_up
 from tests.rows import entry, write
 
 if TYPE_CHECKING:
@@ -39,3 +41,44 @@ def test_the_newest_hour_is_found(database: Database) -> None:
     assert newest_hour(database) == ROWS[3].hour
     assert newest_hour(database, ROWS[3].hour) == ROWS[1].hour
     assert newest_hour(database, ROWS[0].hour - timedelta(days=1)) is None
+
+
+def test_long_ago_only_whole_days_are_kept_and_no_second_is_lost(tmp_path: Path) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    # Dawn is on 9 May; from 22:00 UTC on it is the 10th in Berlin.
+    hours = range(40)
+    rows = [entry(3600.0 - hour, hours=hour) for hour in hours]
+    rows += [entry(float(hour + 1), "lost", "gone", hours=hour) for hour in hours if hour % 3 == 0]
+    rows += [entry(60.0, hours=hour, source="wood") for hour in hours]
+    write(tmp_path / "db", *rows)
+    with Database.open(tmp_path / "db") as database:
+        before = between(database)
+        limit = rows[0].hour + timedelta(hours=30)
+        spared = roll_up(database, limit, berlin)
+        after = between(database)
+        assert len(after) == len(before) - spared
+        assert roll_up(database, limit, berlin) == 0
+    # The 9th is over, the 10th is not.
+    (captured, lost), (wood,) = (
+        [one for one in after if one.hour == rows[0].hour and one.source == source]
+        for source in ("garden", "wood")
+    )
+    assert (captured.kind, captured.seconds) == ("captured", sum(3600.0 - hour for hour in range(18)))
+    assert (lost.cause, lost.seconds) == ("gone", sum(hour + 1 for hour in range(18) if hour % 3 == 0))
+    assert wood.seconds == 18 * 60
+    assert sorted({one.hour for one in after})[1] == rows[0].hour + timedelta(hours=18)
+    for kind in ("captured", "lost"):
+        assert sum(one.seconds for one in after if one.kind == kind) == pytest.approx(
+            sum(one.seconds for one in before if one.kind == kind)
+        )
+
+
+def test_by_day_the_ledger_says_the_same_as_before(tmp_path: Path) -> None:
+    write(tmp_path / "db", *(entry(3600.0 - hour, hours=hour) for hour in range(100)))
+    for zone in (UTC, ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Havana")):
+        with Database.open(tmp_path / "db") as database:
+            before = balance_of(between(database), "day", zone)
+            roll_up(database, entry(0.0, hours=90).hour, zone)
+            assert balance_of(between(database), "day", zone).keys() == before.keys()
+            if zone is UTC:  # then it is rolled up by another zone's days
+                assert balance_of(between(database), "day", zone) == before
