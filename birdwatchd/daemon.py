@@ -7,6 +7,7 @@ import secrets
 import threading
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ from birdwatchd.service.telling import telling
 from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
-from birdwatchd.store.ledger import is_seasoned, standing
+from birdwatchd.store.ledger import is_seasoned, roll_up, standing
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
 from birdwatchd.store.runs import last_seen
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 HEALTH_SECONDS = 60.0
 """How often actions are told how the node does."""
+LEDGER_HOURS_KEPT = timedelta(days=400)
+"""Of what is older, whole days are kept."""
 
 logger = structlog.get_logger()
 
@@ -116,8 +119,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         )
         desk.start()
         schedule = stack.enter_context(Schedule(blueprint.zone))
-        schedule.every(3600, "retention", retention.tidy, at_once=True)
-        schedule.every(3600, "backup", lambda: backups.make_daily(database), at_once=True)
+        _tidy_regularly(schedule, retention, backups, database, clock)
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(
@@ -214,6 +216,20 @@ def _observed(listeners: Listeners, vitals: Vitals) -> Listeners:
             listeners.detection(detection)
 
     return replace(listeners, account=vitals.account, batch=vitals.batch, detection=detected)
+
+
+def _tidy_regularly(
+    schedule: Schedule, retention: Retention, backups: Backups, database: Database, clock: StationClock
+) -> None:
+    """What is done about what is old."""
+
+    def roll_up_ledger() -> None:
+        if is_seasoned(database, clock.now()):
+            roll_up(database, clock.now() - LEDGER_HOURS_KEPT, schedule.zone)
+
+    schedule.every(3600, "retention", retention.tidy, at_once=True)
+    schedule.every(3600, "backup", lambda: backups.make_daily(database), at_once=True)
+    schedule.daily(3, 15, "ledger roll-up", roll_up_ledger)
 
 
 def _tell_regularly(running: Running, due_summary: Callable[[], DailySummary | None]) -> None:

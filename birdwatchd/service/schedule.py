@@ -56,7 +56,8 @@ class Schedule:
         from apscheduler.executors.pool import ThreadPoolExecutor
         from apscheduler.schedulers.background import BackgroundScheduler
 
-        self._zone = zone
+        self.zone = zone
+        """What a time of the day means; `move` changes it."""
         self._monotonic = monotonic
         self._wall = wall
         self._offset = wall() - monotonic()
@@ -80,12 +81,12 @@ class Schedule:
         self._add(
             Job(name, f"daily at {hour:02}:{minute:02}"),
             job,
-            once_a_day(time(hour, minute), lambda: self._zone),
+            once_a_day(time(hour, minute), lambda: self.zone),
         )
 
     def move(self, zone: tzinfo) -> None:
         """From now on times of the day are those of `zone`."""
-        self._zone = zone
+        self.zone = zone
         now = datetime.now(UTC)
         for job in self._scheduler.get_jobs():
             if not hasattr(job.trigger, "interval"):
