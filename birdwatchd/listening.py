@@ -43,5 +43,6 @@ class Listening(threading.Thread):
             if self.is_alive():
                 self.failed = True
                 logger.error("the pipeline did not end in time", seconds=STOP_SECONDS)
-        if not self._recorder.close():
+        # Of a run that failed the ledger says that it died: nobody wanted it to be off.
+        if not self._recorder.close(in_order=not self.failed):
             self.failed = True

@@ -50,8 +50,8 @@ class Classifier(Protocol):
 class Recorder(Protocol):
     """Where results go. Called from the pipeline's thread only."""
 
-    def record(self, detection: Detection) -> None:
-        """Keep a detection that started, or the same one when it has ended. Committed when this returns."""
+    def record(self, *found: Detection) -> None:
+        """Keep detections that started, or the same ones when they have ended. Committed when this returns."""
 
     def trace(self, candidates: Sequence[Candidate]) -> None:
         """Keep what became of a window's candidates. May be batched."""
@@ -345,9 +345,10 @@ class Pipeline:
             self._recorder.trace(decision.candidates)
 
     def _publish(self, detections: list[Detection]) -> None:
-        """Record first; whoever else is told comes second."""
+        """Record first, a dawn chorus in one go; whoever else is told comes second."""
+        if detections:
+            self._recorder.record(*detections)
         for detection in detections:
-            self._recorder.record(detection)
             if self._listeners.detection is not None:
                 self._listeners.detection(detection)
 

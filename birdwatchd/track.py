@@ -12,7 +12,7 @@ import structlog
 
 from birdwatchd.audio.clips import Sound
 from birdwatchd.audio.ledger import DEAF, Ledger
-from birdwatchd.audio.windows import Plan, Segmenter, Skipped, StretchEnd, Windower
+from birdwatchd.audio.windows import TOO_SLOW, Plan, Segmenter, Skipped, StretchEnd, Windower
 from birdwatchd.domain import Segment
 from birdwatchd.listening_hours import RESTING
 from birdwatchd.trust import ClockChange, Trust
@@ -36,6 +36,8 @@ DEAF_SECONDS = 3.0
 """So long without a sample, and a source's silence is counted as lost while it lasts."""
 STANDSTILL_SECONDS = 30.0
 """So long without a sample, and nobody waits any more for what was to follow a detection."""
+DRAIN_SECONDS = 15.0
+"""So long what was heard before a source was stopped is analysed; what waits then is skipped."""
 SLOW_SECONDS = 60.0
 """How often the log says how much had to be skipped."""
 QUIET_SECONDS = 60.0
@@ -170,7 +172,7 @@ class Track:
         """What is due next. Sets `done` when nothing will ever be due again."""
         self._watch_writing(stopping=stopping)
         ended = stopping or self.source.finished
-        due = self._pass_over(ended=ended) or self._segmenter.take(ended=ended)
+        due = self._pass_over(ended=ended) or self._give_up() or self._segmenter.take(ended=ended)
         if isinstance(due, StretchEnd) and ended and due.sample == self.source.ring.written:
             self.done = True
         if due is not None:
@@ -256,6 +258,13 @@ class Track:
         first = start + bisect_left(range(start, written), opens, key=at)
         # On a clock that was set meanwhile they may have begun already: then the next look is another one.
         return self._segmenter.pass_over(max(first, start + 1), RESTING)
+
+    def _give_up(self) -> Skipped | None:
+        """It was stopped a while ago, and what waits would take too long: ending in order comes first."""
+        written = self.source.ring.written
+        if self._ended_at is None or time.monotonic() - self._ended_at < DRAIN_SECONDS:
+            return None
+        return self._segmenter.pass_over(written, TOO_SLOW) if self._segmenter.start < written else None
 
     def _watch_writing(self, *, stopping: bool) -> None:
         """Note since when no sample has come, and when the source was stopped: nothing is expected of it from then on."""

@@ -29,9 +29,9 @@ class Catch:
         self._windows_minimum = windows_minimum
         self._detections: dict[str, Detection] = {}  # by id: the end replaces the start
 
-    def record(self, detection: Detection) -> None:
-        """Keep a detection."""
-        self._detections[detection.id] = detection
+    def record(self, *found: Detection) -> None:
+        """Keep detections."""
+        self._detections |= {detection.id: detection for detection in found}
 
     def trace(self, candidates: Sequence[Candidate]) -> None:
         """Candidates that were stopped are the daemon's business."""

@@ -11,6 +11,7 @@ import structlog
 
 from birdwatchd.audio.clock import SampleClock
 from birdwatchd.audio.intake import Intake
+from birdwatchd.audio.mute import MUTE, Mute
 from birdwatchd.audio.portaudio import Tap, portaudio
 from birdwatchd.audio.ring import Ring
 from birdwatchd.errors import DeviceError, DeviceStuck
@@ -150,6 +151,7 @@ class Microphone:
         self.ring = Ring(math.ceil(self._ring_seconds * rate), rate, self._first_sample)
         self.clock = SampleClock(rate, first=self._first_sample)
         self._intake = Intake(self.ring, self.clock, self._wake)
+        self._mute = Mute(self.ring)
 
     def _supervise(self) -> None:
         while not self._stopping.is_set():
@@ -176,7 +178,7 @@ class Microphone:
                 self._guessed_rate = False
                 if alive - opened > GOOD_SECONDS:
                     self._attempts, self._helpless_since = 0, math.inf
-            elif cause := self._trouble(time.monotonic() - alive):
+            if cause := self._trouble(time.monotonic() - alive):
                 if not self._fault:
                     logger.warning("microphone lost", source=self.name, cause=cause)
                 self._fault = self._fault or cause
@@ -189,7 +191,9 @@ class Microphone:
             return "sound system restarted"
         if self._tap is None or self._tap.finished:
             return "device gone"
-        return "stalled" if silent_seconds > self._config.stall_seconds else ""
+        if silent_seconds > self._config.stall_seconds:
+            return "stalled"
+        return MUTE if self._mute.look() else ""
 
     def _lose(self, cause: str) -> None:
         """No sample counts from here on, until another stream is open. The first cause stands until there is sound."""

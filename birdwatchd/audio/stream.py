@@ -16,6 +16,7 @@ import structlog
 from birdwatchd.audio.clock import SampleClock
 from birdwatchd.audio.ffmpeg import Ffmpeg, command
 from birdwatchd.audio.intake import Intake
+from birdwatchd.audio.mute import MUTE, Mute
 from birdwatchd.audio.ring import Ring
 from birdwatchd.config.address import redacted
 from birdwatchd.config.secrets import Secrets
@@ -121,6 +122,7 @@ class Stream:
         # Networks deliver unevenly, and late is not lost.
         self.clock = SampleClock(rate, tolerance_seconds=2.0, settle_seconds=10.0, first=first)
         self._intake = Intake(self.ring, self.clock, self._wake)
+        self._mute = Mute(self.ring)
         self._intake.interrupt(self._cause)
         self._thread.start()
 
@@ -207,6 +209,8 @@ class Stream:
             elif now - opened > GOOD_SECONDS:
                 self._attempts, self._helpless_since = 0, math.inf
             self._fault = self._cause = ""
+            if self._mute.look():
+                return MUTE
             written += count
             allowance -= count / rate
             if allowance < 0:

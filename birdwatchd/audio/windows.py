@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MARGIN_SECONDS = 0.025
 """Real sound on both sides of a segment while it is resampled, so that the filter does not ring at its edges."""
 
+TOO_SLOW = "too slow"
+"""Why sound is skipped that could not be analysed in time."""
 LAG_SECONDS = 15.0
 """A segment that was due so long ago, with the lag still growing: sound is skipped. Rings are longer by it."""
 
@@ -196,7 +198,7 @@ class Segmenter:
                 self._origin, self._number = gap.index, 0
         if self._start() < resume:
             self._number = math.ceil((resume - self._origin) / (self._plan.hop_seconds * rate))
-        skipped = Skipped(self._covered, max(self._covered, self._start()), "too slow")
+        skipped = Skipped(self._covered, max(self._covered, self._start()), TOO_SLOW)
         self._covered = skipped.stop_sample
         self._run = 0
         self._lags.clear()

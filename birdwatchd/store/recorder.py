@@ -136,14 +136,17 @@ class Recorder:
         """Why nothing can be written just now, in a sentence; empty when all is well."""
         return self._fault
 
-    def record(self, detection: Detection) -> None:
-        """Write a detection that has started or ended; it is on the disk on return, unless `pending` says otherwise."""
-        if detection.run_id != self._run_id:
-            raise ValueError(f"a detection of run {detection.run_id} for the recorder of run {self._run_id}")
-        detections.to_row(detection)  # what cannot be written is refused here, where it comes from
+    def record(self, *found: Detection) -> None:
+        """Write detections that have started or ended, together; on the disk on return, unless `pending` says otherwise."""
+        for detection in found:
+            if detection.run_id != self._run_id:
+                raise ValueError(
+                    f"a detection of run {detection.run_id} for the recorder of run {self._run_id}"
+                )
+            detections.to_row(detection)  # what cannot be written is refused here, where it comes from
         with self._lock:
-            self._detections.append(dating.dated(detection, self._changes))
-            if len(self._detections) > self._keep:
+            self._detections.extend(dating.dated(detection, self._changes) for detection in found)
+            while len(self._detections) > self._keep:
                 self._drop()
             if not self._fault or self._is_due():
                 self._write()
@@ -210,14 +213,14 @@ class Recorder:
         with self._lock:
             return self._write()
 
-    def close(self) -> bool:
-        """Write all there is, and that the run has ended. The database stays open.
+    def close(self, *, in_order: bool = True) -> bool:
+        """Write all there is, and that the run has ended, if it ends in order. The database stays open.
 
         Returns:
             False when something could not be written; the detections among it are in the log then.
         """
         with self._lock:
-            if self._write() and self._end():
+            if self._write() and (not in_order or self._end()):
                 return True
             for detection in self._detections:
                 row = detections.to_row(detection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from birdwatchd.audio import portaudio
 from birdwatchd.audio.last_resort import PATIENCE_WITH_OTHERS_SECONDS, reason_to_leave
 from birdwatchd.audio.microphone import Microphone
+from birdwatchd.audio.mute import Mute
 from birdwatchd.config.schema import MicrophoneSource
 from tests.faults.fake_sounddevice import RATE, FakeCard, FakePortAudio, FakeSoundDevice
 from tests.faults.station import balance, elapsed
@@ -188,6 +190,17 @@ def test_a_supervisor_that_fails_begins_again(ears: Ears, monkeypatch: pytest.Mo
     ears.module.plug(ears.moth, 2)
     ears.wait_for(microphone)
     assert [gap.cause for gap in microphone.ring.gaps] == ["device gone"]
+
+
+def test_a_card_that_delivers_nothing_but_digital_silence_is_opened_again(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("birdwatchd.audio.microphone.Mute", functools.partial(Mute, patience_seconds=1.0))
+    microphone = ears.listen("moth")  # always the same value: no microphone is so still
+    wait_until(lambda: microphone.ring.gaps, "it is opened again")
+    ears.wait_for(microphone)
+    assert {gap.cause for gap in microphone.ring.gaps} == {"digital silence"}
+    assert microphone.ring.gaps[0].seconds < 1
 
 
 def test_a_card_that_comes_and_goes_is_tried_ever_more_rarely(ears: Ears) -> None:

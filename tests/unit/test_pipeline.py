@@ -63,8 +63,8 @@ class Notebook:
         self.changes: list[ClockChange] = []
         self.seconds: dict[tuple[str, str, str], float] = defaultdict(float)
 
-    def record(self, detection: Detection) -> None:
-        self.detections.append(detection)
+    def record(self, *found: Detection) -> None:
+        self.detections += found
 
     def trace(self, candidates: Sequence[Candidate]) -> None:
         self.candidates += candidates
@@ -475,6 +475,31 @@ def test_deafness_is_counted_with_its_cause_up_to_the_end(monkeypatch: pytest.Mo
     notebook.account(track.account(stopping=True))
     assert notebook.seconds["garden", "lost", "device gone"] == pytest.approx(500)
     assert notebook.seconds["garden", "expected", ""] == pytest.approx(510)
+
+
+def test_what_cannot_be_analysed_in_time_at_the_end_is_skipped_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("birdwatchd.track.time.monotonic", lambda: now)
+    tape = Tape()
+    tape.play(100, 0.9)
+    pipeline, notebook, classifier = pipeline_for(tape)
+    classify = classifier.classify
+
+    def slowly(segments: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal now
+        now += 10
+        return classify(segments)
+
+    monkeypatch.setattr(classifier, "classify", slowly)
+    pipeline.stop()
+    pipeline.run()
+    assert len(classifier.batches) == 2  # after 20 s it was time
+    seconds = notebook.seconds
+    assert seconds["garden", "skipped", "too slow"] == pytest.approx(100 - 25.5, abs=0.01)
+    assert seconds["garden", "analysed", ""] == pytest.approx(25.5, abs=0.01)
+    assert notebook.detections[-1].state == "ended"
 
 
 class DeafTape(Tape):

@@ -16,6 +16,7 @@ from tests.rows import BLACKBIRD, DAWN, Clock, candidate, capture_log, detection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from birdwatchd.domain import Detection
@@ -375,3 +376,25 @@ def test_what_a_dead_run_left_going_on_has_ended(tmp_path: Path, monkeypatch: py
         found = list(find(database, Choice()))
     assert found == [detection(0), detection(60)]
     assert [line["detections"] for line in log if "left going on" in line["event"]] == [1]
+
+
+def test_a_run_that_failed_did_not_end_in_order(database: Database, recorder: Recorder) -> None:
+    recorder.account([entry(5.0, "expected", until=DAWN)])
+    assert recorder.close(in_order=False)
+    assert ledger.standing(database) == {"garden": (DAWN, "died")}
+
+
+def test_what_is_recorded_together_is_written_together(database: Database, recorder: Recorder) -> None:
+    before = database.rows("SELECT count(*) AS n FROM detections")[0]["n"]
+    commits: list[int] = []
+    original = database.transaction
+
+    def counted() -> AbstractContextManager[sqlite3.Connection]:
+        commits.append(1)
+        return original()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "transaction", counted)
+        recorder.record(*many(0, 20))
+    assert database.rows("SELECT count(*) AS n FROM detections")[0]["n"] == before + 20
+    assert len(commits) == 1
