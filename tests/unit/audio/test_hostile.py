@@ -18,6 +18,7 @@ from birdwatchd.audio.clock import SampleClock
 from birdwatchd.audio.decoding import open_sound
 from birdwatchd.audio.ffmpeg import COMPLAINT_LINES, Ffmpeg
 from birdwatchd.audio.intake import Intake
+from birdwatchd.audio.mute import Mute
 from birdwatchd.audio.ring import Ring
 from birdwatchd.audio.stream import Stream
 from birdwatchd.config.plain import is_plain_line
@@ -135,6 +136,7 @@ def test_however_ffmpegs_output_is_cut_every_sample_comes_once_and_in_its_order(
     stream.ring = Ring(20 * RATE, RATE)
     stream.clock = SampleClock(RATE, tolerance_seconds=2.0)
     stream._intake = Intake(stream.ring, stream.clock, lambda: None)
+    stream._mute = Mute(stream.ring)
     stream._hear(Pieces(pieces))  # type: ignore[arg-type] # it reads, no more
     said = b"".join(piece for piece in pieces if piece)
     wanted = np.frombuffer(said, "<i2", len(said) // 2).astype(np.float32) / 32768
