@@ -1,8 +1,10 @@
-"""`${NAME}` in a text of the config is replaced from the environment, so that no secret need stand in the file."""
+"""`${NAME}` in a text of the config is replaced from around the daemon, so that no secret need stand in the file."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from birdwatchd.config.mistake import printable
@@ -15,8 +17,23 @@ TEMPLATE = re.compile(
 )
 
 
+def around(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What `${NAME}` may stand for: variables, and the credentials that systemd gives (`LoadCredential=NAME:…`).
+
+    A variable comes first. Line ends at the end of a credential are those of an editor; one that is no text is none.
+    """
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    credentials = {}
+    for path in sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else ():
+        try:
+            credentials[path.name] = path.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            continue  # a key in binary, say: it is told as missing where the config asks for it
+    return {**credentials, **environment}
+
+
 def expand(text: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """Replace `${NAME}` and `${NAME:-default}`; `$$` stands for a single `$`.
+    """Replace `${NAME}` (see `around`) and `${NAME:-default}`; `$$` stands for a single `$`.
 
     Returns:
         The text, and a sentence for each thing that is wrong. The sentences never hold a value of the environment.

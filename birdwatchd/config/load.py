@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from birdwatchd.config import rules
 from birdwatchd.config.acting import Acting
 from birdwatchd.config.document import Document, read_document
+from birdwatchd.config.environment import around
 from birdwatchd.config.mistake import KeyPath, config_error
 from birdwatchd.config.schema import Config
 from birdwatchd.errors import ConfigError
@@ -56,20 +56,20 @@ class Loaded:
 
 def load(
     path: Path,
-    environment: Mapping[str, str] = os.environ,
+    environment: Mapping[str, str] | None = None,
     actions: Mapping[str, type[ActionConfig]] | None = None,
 ) -> Loaded:
     """Read and check a config file.
 
     Args:
         path: the file.
-        environment: where `${NAME}` is looked up.
+        environment: where `${NAME}` is looked up; the process's own, with systemd's credentials, when left out.
         actions: what each kind of action takes. Without it actions are not looked at, and the config has none.
 
     Raises:
         ConfigError: with every mistake in it.
     """
-    document = read_document(path, environment)
+    document = read_document(path, around() if environment is None else environment)
     tree = document.root.plain()
     written = tree.pop("actions", None)
     acting = (

@@ -251,6 +251,43 @@ def test_a_service_that_starts_hangs_comes_back_and_ends(machine: Machine) -> No
 
 @needs_nspawn
 @pytest.mark.long
+def test_a_reload_is_waited_for_and_fails_where_the_config_is_wrong(machine: Machine) -> None:
+    secret = "grey-heron-4711"
+    write(machine, "etc/birdwatchd/pond.password", secret)
+    credential = "[Service]\nLoadCredential=POND:/etc/birdwatchd/pond.password\n"
+    write(machine, "etc/systemd/system/birdwatchd.service.d/pond.conf", credential)
+    with_secret = CONFIG.replace("127.0.0.1:9/", "127.0.0.1:9/${POND}")
+    write(machine, "etc/birdwatchd/config.yaml", with_secret)
+    machine.boot()
+    machine.run("systemctl", "start", "birdwatchd", seconds=120)
+    wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
+    process = machine.shown("MainPID")
+    for shown in (machine.log(), machine.run("cat", f"/proc/{process}/environ", f"/proc/{process}/cmdline")):
+        assert secret not in shown
+
+    write(machine, "etc/birdwatchd/config.yaml", f"{with_secret}deciding:\n  exclude: [High Tone]\n")
+    machine.run("systemctl", "reload", "birdwatchd", seconds=60)
+    # It is done when the command returns, not only begun.
+    assert machine.log().count('"event": "reloaded"') == 1
+    assert '"changed": ["deciding.exclude"]' in machine.log()
+    assert machine.shown("ActiveState") == "active"
+    wait_until(lambda: '"event": "detection ended"' in machine.log(), "the new rule counts")
+
+    write(machine, "etc/birdwatchd/config.yaml", with_secret.replace("kind: webhook", "kind: webhok"))
+    said = machine.run("sh", "-c", "systemctl reload birdwatchd; echo $?", seconds=60)
+    assert said.strip() != "0"
+    assert "/etc/birdwatchd/config.yaml:10: actions[0].kind: there is no such kind of action" in machine.log()
+    # Whoever sends the signal by hand is told, too.
+    machine.run("systemctl", "kill", "--signal=HUP", "--kill-whom=main", "birdwatchd")
+    wait_until(lambda: "config is wrong, the old one stays" in machine.log(), "it is refused")
+    wait_until(lambda: machine.shown("ActiveState") == "active", "it is over")
+    assert (machine.shown("MainPID"), machine.shown("NRestarts")) == (process, "0")
+    machine.run("systemctl", "stop", "birdwatchd", seconds=100)
+    assert machine.shown("Result") == "success"
+
+
+@needs_nspawn
+@pytest.mark.long
 def test_a_boot_starts_it_as_its_own_user_with_the_groups_for_sound_and_cameras(machine: Machine) -> None:
     subprocess.run(
         ["systemctl", "--root", machine.root, "enable", "birdwatchd"], check=True, capture_output=True

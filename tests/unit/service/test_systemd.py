@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -172,4 +173,17 @@ def test_without_a_watchdog_only_the_status_is_told(reader: Reader) -> None:
         now = float(second)
         watchdog.turn()
     assert reader.messages() == ["STATUS=listening to garden"]
+    systemd.close()
+
+
+def test_a_reload_is_told_as_systemd_wants_it(reader: Reader) -> None:
+    systemd = Systemd(reader.address)
+    before = time.monotonic_ns() // 1000
+    systemd.reloading()
+    systemd.ready()
+    after = time.monotonic_ns() // 1000
+    first, last = reader.messages()
+    reloading, moment = first.split("\n")
+    assert (reloading, last) == ("RELOADING=1", "READY=1")
+    assert before <= int(moment.removeprefix("MONOTONIC_USEC=")) <= after
     systemd.close()
