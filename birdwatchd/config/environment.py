@@ -22,14 +22,20 @@ def around(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 
     A variable comes first. Line ends at the end of a credential are those of an editor; one that is no text is none.
     """
-    folder = environment.get("CREDENTIALS_DIRECTORY")
     credentials = {}
-    for path in sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else ():
+    for path in _files(environment.get("CREDENTIALS_DIRECTORY")):
         try:
             credentials[path.name] = path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError):
             continue  # a key in binary, say: it is told as missing where the config asks for it
     return {**credentials, **environment}
+
+
+def _files(folder: str | None) -> list[Path]:
+    try:
+        return sorted(Path(folder).iterdir()) if folder else []
+    except OSError:
+        return []  # as above
 
 
 def expand(text: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:

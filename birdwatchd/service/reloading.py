@@ -15,31 +15,35 @@ if TYPE_CHECKING:
 FINISH_SECONDS = 20.0
 """How long an end waits for a reload that is under way."""
 
+REFUSED = "the changed config was not taken as a whole (the log says why)"
+
 logger = structlog.get_logger()
 
 
 class Reloading:
     """Begins a reload when it was asked for, and tells systemd of its beginning and end. For the main thread."""
 
-    def __init__(
-        self, asked: threading.Event, supervision: Supervision, reload: Callable[[], object]
-    ) -> None:
-        """`reload` raises nothing."""
+    def __init__(self, asked: threading.Event, supervision: Supervision, reload: Callable[[], bool]) -> None:
+        """`reload` raises nothing, and says whether all of the new config was taken."""
         self._asked = asked
         self._supervision = supervision
         self._reload = reload
         self._thread: threading.Thread | None = None
+        self._taken = True
 
     def turn(self) -> None:
         """Begin or end one, if it is time. As often as one likes."""
         if self._thread is not None and not self._thread.is_alive():
             self._thread = None
-            self._supervision.reloaded()
+            self._supervision.reloaded("" if self._taken else REFUSED)
         if self._thread is None and self._asked.is_set():
             self._asked.clear()
             self._supervision.reloading()
-            self._thread = threading.Thread(target=self._reload, name="reload", daemon=True)
+            self._thread = threading.Thread(target=self._work, name="reload", daemon=True)
             self._thread.start()
+
+    def _work(self) -> None:
+        self._taken = self._reload()
 
     def finish(self) -> None:
         """The daemon ends: wait for one that is under way."""

@@ -26,8 +26,10 @@ class Supervision:
         if self._systemd is not None:
             self._systemd.reloading()
 
-    def reloaded(self) -> None:
-        """That is over, one way or the other."""
+    def reloaded(self, remark: str = "") -> None:
+        """That is over, one way or the other; `remark` is told with how it does, until the next."""
+        if self._watchdog is not None:
+            self._watchdog.remark = remark
         if self._systemd is not None:
             self._systemd.ready()
 

@@ -104,6 +104,8 @@ class Watchdog:
         self._patience = max(self._half or 0.0, SHORTEST_PATIENCE_SECONDS)
         self._looked_at = self._fed_at = float("-inf")
         self._hangs = ""
+        self.remark = ""
+        """Something to be told before how it does."""
 
     def turn(self) -> None:
         """Look, and feed when it is time. As often as one likes."""
@@ -112,7 +114,7 @@ class Watchdog:
             return
         self._looked_at = now
         hangs = self._progress.hangs(now, self._patience)
-        self._systemd.status(hangs or self._progress.in_words())
+        self._systemd.status("; ".join(filter(None, (self.remark, hangs or self._progress.in_words()))))
         if hangs != self._hangs:
             self._say(hangs)
         # A look comes every second, so the half is never missed by more than one.

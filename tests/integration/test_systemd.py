@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from birdwatchd.service.reloading import REFUSED
 from tests.integration.nspawn import SOURCE, Machine, needs_nspawn
 from tests.integration.soundserver import SoundServer, needs_sound_server
 from tests.integration.waiting import wait_until
@@ -252,20 +253,12 @@ def test_a_service_that_starts_hangs_comes_back_and_ends(machine: Machine) -> No
 @needs_nspawn
 @pytest.mark.long
 def test_a_reload_is_waited_for_and_fails_where_the_config_is_wrong(machine: Machine) -> None:
-    secret = "grey-heron-4711"
-    write(machine, "etc/birdwatchd/pond.password", secret)
-    credential = "[Service]\nLoadCredential=POND:/etc/birdwatchd/pond.password\n"
-    write(machine, "etc/systemd/system/birdwatchd.service.d/pond.conf", credential)
-    with_secret = CONFIG.replace("127.0.0.1:9/", "127.0.0.1:9/${POND}")
-    write(machine, "etc/birdwatchd/config.yaml", with_secret)
     machine.boot()
     machine.run("systemctl", "start", "birdwatchd", seconds=120)
     wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
     process = machine.shown("MainPID")
-    for shown in (machine.log(), machine.run("cat", f"/proc/{process}/environ", f"/proc/{process}/cmdline")):
-        assert secret not in shown
 
-    write(machine, "etc/birdwatchd/config.yaml", f"{with_secret}deciding:\n  exclude: [High Tone]\n")
+    write(machine, "etc/birdwatchd/config.yaml", f"{CONFIG}deciding:\n  exclude: [High Tone]\n")
     machine.run("systemctl", "reload", "birdwatchd", seconds=60)
     # It is done when the command returns, not only begun.
     assert machine.log().count('"event": "reloaded"') == 1
@@ -273,17 +266,50 @@ def test_a_reload_is_waited_for_and_fails_where_the_config_is_wrong(machine: Mac
     assert machine.shown("ActiveState") == "active"
     wait_until(lambda: '"event": "detection ended"' in machine.log(), "the new rule counts")
 
-    write(machine, "etc/birdwatchd/config.yaml", with_secret.replace("kind: webhook", "kind: webhok"))
+    write(machine, "etc/birdwatchd/config.yaml", CONFIG.replace("kind: webhook", "kind: webhok"))
     said = machine.run("sh", "-c", "systemctl reload birdwatchd; echo $?", seconds=60)
     assert said.strip() != "0"
-    assert "/etc/birdwatchd/config.yaml:10: actions[0].kind: there is no such kind of action" in machine.log()
+    mistake = "/etc/birdwatchd/config.yaml:10: actions[0].kind: there is no such kind of action"
+    assert mistake in machine.log()
     # Whoever sends the signal by hand is told, too.
     machine.run("systemctl", "kill", "--signal=HUP", "--kill-whom=main", "birdwatchd")
-    wait_until(lambda: "config is wrong, the old one stays" in machine.log(), "it is refused")
-    wait_until(lambda: machine.shown("ActiveState") == "active", "it is over")
-    assert (machine.shown("MainPID"), machine.shown("NRestarts")) == (process, "0")
+    wait_until(lambda: REFUSED in machine.shown("StatusText"), "it is refused, and says so")
+    assert "config is wrong, the old one stays" in machine.log()
+    assert machine.log().count(mistake) == 2
+    assert (machine.shown("ActiveState"), machine.shown("NRestarts")) == ("active", "0")
+    assert machine.shown("MainPID") == process
+
+    write(machine, "etc/birdwatchd/config.yaml", CONFIG)
+    machine.run("systemctl", "reload", "birdwatchd", seconds=60)
+    wait_until(lambda: machine.shown("StatusText") == "listening to garden", "all is well again")
     machine.run("systemctl", "stop", "birdwatchd", seconds=100)
     assert machine.shown("Result") == "success"
+
+
+@needs_nspawn
+@pytest.mark.long
+def test_a_credential_is_what_a_name_in_the_config_stands_for_and_nobody_else_sees_it(
+    machine: Machine,
+) -> None:
+    birds = "grey-heron-4711"
+    write(machine, "etc/birdwatchd/pond.password", birds)
+    (machine.root / "etc/birdwatchd/pond.password").chmod(0o600)
+    credential = "[Service]\nLoadCredential=POND:/etc/birdwatchd/pond.password\n"
+    write(machine, "etc/systemd/system/birdwatchd.service.d/pond.conf", credential)
+    config = CONFIG.replace("127.0.0.1:9/", "127.0.0.1:9/?key=${POND}")
+    write(machine, "etc/birdwatchd/config.yaml", config)
+    machine.boot()
+    machine.run("systemctl", "start", "birdwatchd", seconds=120)
+    wait_until(lambda: "delivery failed" in machine.log(), "it is used", seconds=60)
+    process = machine.shown("MainPID")
+    seen = machine.run("cat", f"/proc/{process}/environ", f"/proc/{process}/cmdline")
+    for shown in (seen, machine.log(), str(rows(machine, "SELECT * FROM deliveries"))):
+        assert birds not in shown
+    # The daemon has it at a reload as well, although nobody else has.
+    write(machine, "etc/birdwatchd/config.yaml", f"{config}deciding:\n  exclude: [High Tone]\n")
+    machine.run("systemctl", "reload", "birdwatchd", seconds=60)
+    assert machine.log().count('"event": "reloaded"') == 1
+    machine.run("systemctl", "stop", "birdwatchd", seconds=100)
 
 
 @needs_nspawn

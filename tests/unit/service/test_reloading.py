@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from birdwatchd.service.reloading import Reloading
+from birdwatchd.service.reloading import REFUSED, Reloading
 from birdwatchd.service.supervision import Supervision
 from tests.integration.waiting import wait_until
 
@@ -23,8 +23,8 @@ class Told(Supervision):
     def reloading(self) -> None:
         self.said.append("reloading")
 
-    def reloaded(self) -> None:
-        self.said.append("reloaded")
+    def reloaded(self, remark: str = "") -> None:
+        self.said.append(f"reloaded {remark}".strip())
 
 
 class Slow:
@@ -34,10 +34,11 @@ class Slow:
         self.begun, self.done = 0, 0
         self.may_end = threading.Event()
 
-    def __call__(self) -> None:
+    def __call__(self) -> bool:
         self.begun += 1
         self.may_end.wait(30)
         self.done += 1
+        return self.done > 1
 
 
 def turned(reloading: Reloading, condition: Callable[[], bool]) -> Callable[[], bool]:
@@ -60,9 +61,9 @@ def test_what_is_asked_for_during_a_reload_is_done_after_it() -> None:
     reloading.turn()
     assert (slow.begun, told.said) == (1, ["reloading"])
     slow.may_end.set()
-    wait_until(turned(reloading, lambda: told.said.count("reloaded") == 2), "both are done")
+    wait_until(turned(reloading, lambda: len(told.said) == 4), "both are done")
     assert slow.done == 2
-    assert told.said == ["reloading", "reloaded"] * 2
+    assert told.said == ["reloading", f"reloaded {REFUSED}", "reloading", "reloaded"]
 
 
 def test_the_end_waits_for_a_reload() -> None:
