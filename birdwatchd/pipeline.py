@@ -223,6 +223,11 @@ class Pipeline:
         track = self._tracks.find(source)
         return 0.0 if track is None else track.silent_seconds
 
+    def rests(self, source: str) -> bool:
+        """Whether sound of a source is passed over just now, for its hours' sake. From any thread."""
+        track = self._tracks.find(source)
+        return track is not None and track.rests and track.hours is not None
+
     def hours(self, source: str) -> ListeningHours | None:
         """When a source is listened to; None is always. From any thread."""
         track = self._tracks.find(source)

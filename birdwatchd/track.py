@@ -75,6 +75,8 @@ class Track:
         self.decider = decider
         self.hours = hours
         """When it is listened to; always when None."""
+        self.rests = False
+        """Its sound is passed over just now, for its hours' sake. Asked by any thread."""
         self.first = source.ring.first
         """Its first sample."""
         may_skip = not getattr(source, "waits", False)
@@ -249,8 +251,10 @@ class Track:
             return None
         clock_is_set = self.decider.naming.clock_is_set
         if clock_is_set is not None and not clock_is_set(at(start)):
+            self.rests = False
             return None  # nobody knows the hour: better to hear too much
-        if not hours.rests(at(start), following=self.decider.is_following):
+        self.rests = hours.rests(at(start), following=self.decider.is_following)
+        if not self.rests:
             return None
         opens = hours.opens_by(at(written))
         if opens is None:

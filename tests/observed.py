@@ -38,6 +38,7 @@ class Tape:
         self.clock.anchor(0, datetime.now(UTC))
         self.silence = 0.0
         self.listening: ListeningHours | None = None
+        self.resting = False
         self.heard_to: int | None = 0
         self.heartbeat = 0.0
 
@@ -49,6 +50,9 @@ class Tape:
 
     def silent_seconds(self, _source: str) -> float:
         return self.silence
+
+    def rests(self, _source: str) -> bool:
+        return self.resting
 
     def hours(self, _source: str) -> ListeningHours | None:
         return self.listening

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,8 @@ def _share(today: Mapping[str, Any]) -> Text:
     missing = expected - today["captured"]
     if missing <= _SLACK_SECONDS:
         return Text("100 %", "green")
-    return Text(f"{today['captured'] / expected * 100 - 0.05:.1f} %", "yellow")
+    # Rounded down: 100 % is said of nothing that has a hole.
+    return Text(f"{math.floor(today['captured'] / expected * 1000) / 10:.1f} %", "yellow")
 
 
 def _causes(today: Mapping[str, Any]) -> Text:

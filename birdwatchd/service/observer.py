@@ -50,6 +50,8 @@ class Pipeline(Protocol):
 
     def silent_seconds(self, source: str) -> float: ...
 
+    def rests(self, source: str) -> bool: ...
+
     def hours(self, source: str) -> ListeningHours | None: ...
 
 
@@ -161,8 +163,13 @@ class Observer:
             at=datetime.now(UTC),
             started=self._started,
             uptime_seconds=parts.vitals.uptime_seconds,
-            faults=[*self._standstills(), *troubles.deafness(sources), *[store.fault] * bool(store.fault)],
+            faults=[
+                *self._standstills(),
+                *troubles.deafness(sources, resting=False),
+                *[store.fault] * bool(store.fault),
+            ],
             warnings=[
+                *troubles.deafness(sources, resting=True),
                 *(f"{name}: too slow, sound was skipped in the last minutes" for name in slow),
                 *troubles.in_acting(actions),
                 *troubles.in_room(config.store, store),
@@ -200,7 +207,7 @@ class Observer:
             state = "away"
         elif source.finished:
             state = "finished"
-        elif turn is not None and not turn.inside:
+        elif pipeline.rests(name):
             state = "resting"
         nothing = Seconds(0.0, 0.0, 0.0, {}, {})
         return SourceStatus(

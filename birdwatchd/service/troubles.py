@@ -16,16 +16,20 @@ SILENT_SECONDS = 60.0
 GIGABYTE = 1e9
 
 
-def deafness(sources: Iterable[SourceStatus]) -> list[str]:
-    """Who does not hear."""
-    sources = list(sources)
-    away = [f"{one.name} is away: {one.fault}" for one in sources if one.fault]
-    return away + [
-        f"{one.name} hears nothing but digital silence for {one.silent_seconds / 60:.0f} min: is the microphone "
-        "dead or muted?"
-        for one in sources
-        if not one.fault and one.silent_seconds >= SILENT_SECONDS and one.state != "finished"
-    ]
+def deafness(sources: Iterable[SourceStatus], *, resting: bool) -> list[str]:
+    """Who does not hear, of those that should, or of those that rest."""
+    sentences = []
+    for one in sources:
+        if (one.hours is not None and not one.hours.inside) != resting or one.state == "finished":
+            continue
+        if one.fault:
+            sentences.append(f"{one.name} is away{', outside of its hours' * resting}: {one.fault}")
+        elif one.silent_seconds >= SILENT_SECONDS:
+            minutes = one.silent_seconds / 60
+            sentences.append(
+                f"{one.name} hears nothing but digital silence for {minutes:.0f} min: is the microphone dead or muted?"
+            )
+    return sentences
 
 
 def in_acting(actions: Iterable[ActionStatus]) -> list[str]:

@@ -229,18 +229,21 @@ def test_while_it_rests_live_sound_is_passed_over_as_it_comes() -> None:
     tape = Tape()
     pipeline, notebook, _ = pipeline_for(tape, spans=["04:31..23:00"])
     listening = threading.Thread(target=pipeline.run)
+    rested: list[bool] = []
     listening.start()
     try:
         for second in range(1, 66):
             tape.play(1, 0.9)
             pipeline.wake()
-            if second % 10 == 0:
+            if second % 10 == 5:
                 wait_for(lambda: (pipeline.analysed_to("garden") or 0) > (second - 4) * RATE)  # noqa: B023 - called at once
+                rested.append(pipeline.rests("garden"))
     finally:
         pipeline.stop()
         listening.join()
     assert notebook.detections[0].start == START + timedelta(seconds=60)
     assert notebook.seconds["garden", "skipped", RESTING] == pytest.approx(60)
+    assert rested == [True] * 6 + [False]
 
 
 def test_each_segment_is_computed_once() -> None:

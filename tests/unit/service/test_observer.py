@@ -128,11 +128,20 @@ def test_listening_hours(station: Station, *, rests: bool) -> None:
     shift = 3 if rests else 0
     begin, end = (f"{now + timedelta(hours=shift + one):%H:%M}" for one in (-1, 1))
     station.tape.listening = ListeningHours("garden", Hours([f"{begin}..{end}"], UTC, None), 0.0)
+    station.tape.resting = rests
     (garden,) = station.ask()["sources"]
     assert garden["state"] == ("resting" if rests else "listening")
     assert garden["hours"]["inside"] is not rests
     until = datetime.fromisoformat(garden["hours"]["until"])
     assert f"{until:%H:%M}" == (begin if rests else end)
+
+
+def test_a_source_that_is_away_while_it_rests_is_a_warning(station: Station) -> None:
+    now = datetime.now(UTC)
+    begin, end = (f"{now + timedelta(hours=one):%H:%M}" for one in (2, 4))
+    station.tape.listening = ListeningHours("garden", Hours([f"{begin}..{end}"], UTC, None), 0.0)
+    station.tape.fault = "stream gone"
+    assert station.wrong() == ([], ["garden is away, outside of its hours: stream gone"])
 
 
 def test_a_recording_has_its_own_time(station: Station) -> None:
