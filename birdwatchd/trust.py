@@ -86,7 +86,7 @@ class ClockChange:
             return True
         # A window that began before the step dates all that is in it.
         off = (date - self.step.before).total_seconds() - beyond
-        return beyond < STRADDLING_SECONDS and abs(off) < abs(off - self.step.seconds)
+        return beyond < STRADDLING_SECONDS and abs(off) < STEP_SECONDS / 2
 
 
 class Trust:

@@ -6,7 +6,7 @@ the source was off: expected + off = the time that went by.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ DEAF = "not heard"
 """The cause of a loss that still goes on, where its source cannot say yet what it is."""
 NOT_EXPECTED = "between files"
 """The pause between two recordings of a folder: nobody was meant to listen."""
+CHANGES = 100
+"""Settings of the clock that are kept in mind: analysis lags behind them by seconds."""
 LONGEST_OFF = timedelta(days=366)
 """Who was off for longer has a clock that was not right, then or now."""
 
@@ -50,6 +52,7 @@ class Ledger:
         ] = {}  # counted before the gap that ends it was marked
         self._sums: dict[tuple[datetime, LedgerKind, str], float] = defaultdict(float)
         self._past = Past()
+        self._changes: deque[tuple[int, ClockChange]] = deque(maxlen=CHANGES)
         self._began: tuple[datetime, tuple[datetime, str]] | None = None  # this run, and `before`
 
     def capture(self) -> None:
@@ -94,6 +97,7 @@ class Ledger:
         """The clock was set: what was counted by a wrong one is moved, or stays for good."""
         self.capture()
         settings = self._clock.steps.index(change.step) + 1
+        self._changes.append((settings, change))
         if change.wrong_from is None:
             self._past.forget(settings)
             return
@@ -168,8 +172,12 @@ class Ledger:
             self._accounted = stop
 
     def _add(self, kind: LedgerKind, cause: str, start: datetime, seconds: float, sample: int) -> None:
-        self._sum(self._by_hour(kind, cause, start, seconds))
         settings = sum(step.index <= sample for step in self._clock.steps)
+        for number, change in self._changes:  # it was heard before the clock was set, and is analysed after it
+            if sample < change.step.index and change.is_wrong(sample, start):
+                start = change.put_right(sample, start)
+                settings = max(settings, number)
+        self._sum(self._by_hour(kind, cause, start, seconds))
         self._past.add(kind, cause, start.astimezone(UTC), seconds, settings)
 
     def _sum(self, parts: dict[tuple[datetime, LedgerKind, str], float]) -> None:

@@ -69,15 +69,24 @@ class Station:
     """`birdwatchd run` with these sources. A context manager: it is ended when left."""
 
     def __init__(
-        self, folder: Path, bundle: Path, sources: str, environment: Mapping[str, str] = os.environ
+        self,
+        folder: Path,
+        bundle: Path,
+        sources: str,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        more: str = "",
+        module: str = "birdwatchd",
     ) -> None:
+        """`more` goes into the config, and `module` is what is run."""
         self.database = folder / "birds.sqlite"
         self.config = folder / "config.yaml"
         self.config.write_text(
             f"model:\n  bundle: {bundle}\n  inference_threads: 1\nsources:\n{sources}"
-            f"store:\n  database: {self.database}\n  clips_folder: {folder / 'clips'}\n"
+            f"store:\n  database: {self.database}\n  clips_folder: {folder / 'clips'}\n{more}"
         )
         self._log = folder / "log"
+        self._module = module
         self._environment = {**environment, "PYTHONPATH": str(ROOT)}
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -89,7 +98,7 @@ class Station:
     def start(self, *, wait: bool = True) -> None:
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "birdwatchd", "run", "-c", self.config],
+                [sys.executable, "-m", self._module, "run", "-c", self.config],
                 env=self._environment,
                 stderr=log,
                 stdout=subprocess.DEVNULL,

@@ -197,3 +197,21 @@ def test_the_range_model_is_asked_once_a_week() -> None:
     for day in (date(2026, 5, 1), date(2026, 5, 7), date(2026, 5, 8)):
         here.on(day)
     assert asked == [(52.5, 13.4, 17), (52.5, 13.4, 18)]
+
+
+def test_on_a_clock_that_was_not_set_no_week_is_assumed_and_the_detection_says_so() -> None:
+    asked: list[date] = []
+
+    class Nothing:
+        def on(self, day: date) -> NDArray[np.float32]:
+            asked.append(day)
+            return np.zeros(len(LABELS), np.float32)
+
+    for is_set, expected in ((True, []), (False, ["unset"])):
+        station = Station(Nothing())
+        station.decider.naming = Naming("run", "garden", "home", "m", lambda _, answer=is_set: answer)
+        station.decider._detector._naming = station.decider.naming
+        found = station.hear_all(*[{"Great_Tit": 0.9}] * 4)
+        assert [one.dating for one in found if one.state == "started"] == expected
+        assert bool(asked) is is_set
+        asked.clear()

@@ -144,3 +144,11 @@ def test_the_clip_path_is_made_at_birth_and_stays() -> None:
 
 def test_without_a_name_for_clips_there_is_no_path() -> None:
     assert {found.clip_path for found in listen(detector(), {0: [firing(0, (0, 1))]}, 8)} == {""}
+
+
+@pytest.mark.parametrize("back", [timedelta(minutes=30), timedelta(days=400)])
+def test_a_clock_that_is_set_back_makes_no_species_rest_for_longer(back: timedelta) -> None:
+    by = detector(refractory=60.0)
+    listen(by, {0: [firing(0, (0, 1))]}, 8)
+    assert by.resting_seconds(TIT, window(8).start) > 0
+    assert by.resting_seconds(TIT, window(8).start - back) == 0.0

@@ -196,3 +196,10 @@ def test_clock_spans_in_a_zone_without_changes(hour: int, minute: int, length: i
     now = moment.hour * 60 + moment.minute
     assert is_in(span, moment, None, utc) is ((now - start) % 1440 < length)
     assert is_in(span, moment + timedelta(days=1), None, utc) is is_in(span, moment, None, utc)
+
+
+def test_on_a_clock_that_was_not_set_nobody_knows_the_time_of_day() -> None:
+    for when in ({"times": ["00:00..23:59"]}, {"quiet": ["03:00..04:00"]}):
+        assert "the clock was not set" in refusal(when, dating="unset")
+    assert refusal({}, dating="unset") == ""
+    assert refusal({"times": ["00:00..24:00"]}, dating="corrected") == ""
