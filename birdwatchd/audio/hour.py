@@ -46,12 +46,11 @@ class Hour:
             soundfile.LibsndfileError: likewise.
         """
         start = start.astimezone(UTC)
-        milliseconds = start.microsecond // 1000
         self._start = start
         self._rate = rate
-        folder = folder / f"{start:%Y-%m-%d}"
+        self._stem = _free_stem(folder, source, start)
+        folder = self._stem.parent
         folder.mkdir(parents=True, exist_ok=True)
-        self._stem = folder / f"{source}_{start:%Y%m%dT%H%M%S}.{milliseconds:03}Z"
         self._part = folder / f".{self._stem.name}{SUFFIX}{PART}"
         self._said: dict[str, Any] = {
             "birdwatchd": __version__,
@@ -165,6 +164,16 @@ class Hour:
     def _tell(self) -> None:
         text = json.dumps(self._said, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         write_together(self._stem, {SIDECAR: text.encode()})
+
+
+def _free_stem(folder: Path, source: str, start: datetime) -> Path:
+    """Where a file of that time goes. The same time may come again, when a clock is set back, or begins in 1970 each time."""
+    while True:
+        name = f"{source}_{start:%Y%m%dT%H%M%S}.{start.microsecond // 1000:03}Z"
+        stem = folder / f"{start:%Y-%m-%d}" / name
+        if not any(stem.with_name(f"{name}{suffix}").exists() for suffix in (SUFFIX, SIDECAR)):
+            return stem
+        start += timedelta(milliseconds=1)
 
 
 def mend(folder: Path) -> Iterator[Path]:

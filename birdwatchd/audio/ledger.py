@@ -173,7 +173,10 @@ class Ledger:
 
     def _add(self, kind: LedgerKind, cause: str, start: datetime, seconds: float, sample: int) -> None:
         settings = sum(step.index <= sample for step in self._clock.steps)
-        for number, change in self._changes:  # it was heard before the clock was set, and is analysed after it
+        for (
+            number,
+            change,
+        ) in self._changes:  # it was heard before the clock was set, and is analysed after it
             if sample < change.step.index and change.is_wrong(sample, start):
                 start = change.put_right(sample, start)
                 settings = max(settings, number)

@@ -246,3 +246,40 @@ def test_names_keep_their_letters() -> None:
     told = payload(sample_detection(label=Label(1, "Parus major", "Große Kohlmeise ♂")))
     assert told["CommonName"] == "Große Kohlmeise ♂"
     assert datetime.fromisoformat(told["BeginTime"]).astimezone(UTC) == DAWN
+
+
+@pytest.mark.parametrize(
+    ("utc", "date_and_time", "begin"),
+    [
+        ("2027-03-28T00:59:59", "2027-03-28 01:59:59", "2027-03-28T01:59:59.000+01:00"),
+        ("2027-03-28T01:00:00", "2027-03-28 03:00:00", "2027-03-28T03:00:00.000+02:00"),
+        ("2026-10-25T00:30:00", "2026-10-25 02:30:00", "2026-10-25T02:30:00.000+02:00"),
+        ("2026-10-25T01:30:00", "2026-10-25 02:30:00", "2026-10-25T02:30:00.000+01:00"),
+        ("2028-02-29T11:00:00", "2028-02-29 12:00:00", "2028-02-29T12:00:00.000+01:00"),
+        ("2026-12-31T22:59:59", "2026-12-31 23:59:59", "2026-12-31T23:59:59.000+01:00"),
+        ("2026-12-31T23:00:00", "2027-01-01 00:00:00", "2027-01-01T00:00:00.000+01:00"),
+    ],
+)
+def test_each_time_has_the_offset_of_its_moment(utc: str, date_and_time: str, begin: str) -> None:
+    start = datetime.fromisoformat(utc).replace(tzinfo=UTC)
+    detection = sample_detection(start=start, end=start + timedelta(seconds=3))
+    wire = detection_payload(
+        detection, sample_tally(), node="wood", location=None, zone=ZoneInfo("Europe/Berlin"), late=False
+    )
+    assert f"{wire['Date']} {wire['Time']}" == date_and_time
+    assert wire["BeginTime"] == begin
+    assert datetime.fromisoformat(wire["EndTime"]) == start + timedelta(seconds=3)
+
+
+def test_a_time_that_may_be_wrong_says_so() -> None:
+    def wire(dating: str) -> dict[str, Any]:
+        return detection_payload(
+            sample_detection(dating=dating), sample_tally(), node="wood", location=None, zone=UTC, late=False
+        )
+
+    assert "dating" not in wire("")
+    assert [wire(word)["dating"] for word in ("unset", "corrected", "repeated")] == [
+        "unset",
+        "corrected",
+        "repeated",
+    ]

@@ -103,6 +103,19 @@ def test_its_name_tells_when_it_began(tmp_path: Path) -> None:
     assert found.start == START
 
 
+def test_a_time_that_comes_again_overwrites_nothing(tmp_path: Path) -> None:
+    for _ in range(2):  # a machine without a clock is on in 1970 each time
+        ring, tape = ring_of(), tape_in(tmp_path)
+        play(ring, 5)
+        tape.take(sound_of(ring))
+        tape.close()
+    assert [path.name for path in sorted(tmp_path.rglob("*.flac"))] == [
+        "garden_20260509T045950.250Z.flac",
+        "garden_20260509T045950.251Z.flac",
+    ]
+    assert [said["samples"] for said, _ in kept(tmp_path)] == [5000, 5000]
+
+
 def test_only_what_was_analysed_is_written(tmp_path: Path) -> None:
     ring, tape = ring_of(), tape_in(tmp_path)
     play(ring, 5)

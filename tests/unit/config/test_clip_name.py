@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birdwatchd.config.clip_name import DEFAULT, MOST_BYTES, RESERVED, ClipName
 from birdwatchd.config.load import load
-from birdwatchd.domain import Label
+from birdwatchd.domain import Label, detection_id
 from birdwatchd.errors import ConfigError
 
 START = datetime(2026, 5, 9, 22, 42, 10, 250000, tzinfo=UTC)
@@ -143,3 +143,20 @@ def test_a_wrong_template_is_told_with_its_line(tmp_path: Path) -> None:
 def test_the_name_is_the_same_for_both_states_and_every_replay() -> None:
     assert len({render(DEFAULT) for _ in range(3)}) == 1
     assert render(DEFAULT) != render(DEFAULT, identity=IDENTITY[::-1])
+
+
+def test_in_the_hour_that_comes_twice_names_differ() -> None:
+    label, name = Label(0, "Parus major", "Great Tit"), ClipName.parse(DEFAULT)
+    first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    names = [
+        name.render(
+            label=label,
+            source="garden",
+            start=start,
+            identity=detection_id("garden", label.scientific_name, start, "tiny-1"),
+            zone=ZoneInfo("Europe/Berlin"),
+        )
+        for start in (first, first + timedelta(hours=1))
+    ]
+    assert [one[:-8] for one in names] == ["2026/10/25/Great_Tit_02-30-00_garden_"] * 2
+    assert len(set(names)) == 2
