@@ -267,6 +267,7 @@ class Pipeline:
         self.heartbeat = time.monotonic()
         self._wake.clear()
         self._errands.run()
+        self._follow_clocks()
         due = self._collect()
         if due:
             self._work(due)
@@ -357,11 +358,15 @@ class Pipeline:
             if self._listeners.detection is not None:
                 self._listeners.detection(detection)
 
-    def _account(self) -> None:
-        self._accounted_at = time.monotonic()
+    def _follow_clocks(self) -> None:
+        """Before anything is recorded that was heard after the system clock was set."""
         for track in self._tracks:
             for change in track.clock_changes():
                 self._recorder.change_clock(change)
+
+    def _account(self) -> None:
+        self._accounted_at = time.monotonic()
+        for track in self._tracks:
             entries = track.account(stopping=self._stopping or track.is_leaving)
             if entries:
                 self._recorder.account(entries)

@@ -216,6 +216,8 @@ class Track:
     def clock_changes(self) -> list[ClockChange]:
         """When the system clock was set since the last call, and what that means for what was heard before."""
         steps, told = self.source.clock.steps, self._changes
+        if len(steps) == told:
+            return []
         changes = [
             ClockChange(
                 self.source.name,

@@ -56,7 +56,7 @@ def reach(connection: sqlite3.Connection, until: Mapping[str, datetime]) -> None
 
 def standing(database: Database) -> dict[str, tuple[datetime, str]]:
     """Up to when each source's time is accounted for, and how the last run ended: `stopped` or `died`."""
-    last = database.rows("SELECT ended_utc FROM runs ORDER BY started_utc DESC LIMIT 1")
+    last = database.rows("SELECT ended_utc FROM runs ORDER BY rowid DESC LIMIT 1")
     end = "stopped" if last and last[0]["ended_utc"] is not None else "died"
     return {
         row["source"]: (from_text(row["until_utc"]), end) for row in database.rows("SELECT * FROM accounted")

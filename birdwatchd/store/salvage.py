@@ -36,6 +36,15 @@ class _Table:
     """As SQL: one like this gives way to another of the same key."""
     place: str = ""
     """Its place, which is in the order of writing; without one in a table of a key alone."""
+    later: tuple[Value, ...] = ()
+    """What its last columns hold in rows that were written before there were such columns."""
+
+    def whole(self, values: Sequence[Value]) -> Sequence[Value] | None:
+        """A row's values, one for each column; None when that is a row of no such table."""
+        missing = len(self.columns) - len(values)
+        if not 0 <= missing <= len(self.later):
+            return None
+        return (*values, *self.later[len(self.later) - missing :])
 
 
 def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_places: bool) -> dict[str, int]:
@@ -61,8 +70,9 @@ def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_place
             with transaction(into):
                 for place, values in chunk:
                     table = _table_of(place, values, tables)
-                    if table is not None:
-                        copied[table.name] += _write(into, table, values, place if keep_places else None)
+                    whole = None if table is None else table.whole(values)
+                    if table is not None and whole is not None:
+                        copied[table.name] += _write(into, table, whole, place if keep_places else None)
     return copied
 
 
@@ -78,6 +88,7 @@ def _tables(into: sqlite3.Connection) -> list[_Table]:
             key="id",
             is_unfinished="detections.state = 'started'",
             place="rowid",
+            later=("",),
         ),
         _Table(
             "deliveries",
@@ -113,8 +124,9 @@ def _tables(into: sqlite3.Connection) -> list[_Table]:
 def _table_of(place: int | None, values: Sequence[Value], tables: Iterable[_Table]) -> _Table | None:
     """The table that a row can only be of."""
     for table in tables:
-        if len(values) == len(table.columns) and (place is None) is (table.place == ""):
-            named = dict(zip(table.columns, values, strict=True))
+        whole = table.whole(values)
+        if whole is not None and (place is None) is (table.place == ""):
+            named = dict(zip(table.columns, whole, strict=True))
             if table.place == "number":
                 named["number"] = place  # it is not written twice
             try:

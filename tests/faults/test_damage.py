@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from birdwatchd.errors import StoreError
-from birdwatchd.store import detections
+from birdwatchd.store import detections, opening, runs
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Choice as Anything
@@ -19,6 +20,7 @@ from birdwatchd.store.deliveries import Order, add
 from birdwatchd.store.deliveries import find as find_deliveries
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
+from birdwatchd.store.salvage import salvage
 from birdwatchd.store.schema import APPLICATION_ID
 from tests.acting import Notebook, config, post, wait_until
 from tests.doubles import sample_tally
@@ -321,3 +323,25 @@ def test_where_it_cannot_be_moved_that_is_a_sentence(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         with pytest.raises(StoreError, match="Read-only file system"):
             Database.open_or_renew(path)
+
+
+def test_rows_from_before_there_was_a_column_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "STEPS", opening.STEPS[:3])
+        with Database.open(tmp_path / "old") as database, database.transaction() as connection:
+            runs.begin(connection, runs.Run("run-1", DAWN, DAWN, None, "", "", "", ""))
+            old = dict(zip(detections.COLUMNS, detections.to_row(detection(0)), strict=True))
+            del old["dating"]
+            connection.execute(
+                f"INSERT INTO detections ({', '.join(old)}) VALUES ({', '.join('?' * len(old))})",  # noqa: S608 - columns
+                list(old.values()),
+            )
+    with Database.open(tmp_path / "old"):
+        pass  # it is brought up to date, and SQLite leaves the rows as they were
+    with Database.open(tmp_path / "new") as database:
+        with database.transaction() as connection:
+            pass
+        salvage(tmp_path / "old", connection, until=time.monotonic() + 60, keep_places=True)
+        assert list(find(database, Choice())) == [detection(0)]
