@@ -7,6 +7,6 @@ import select
 import time
 
 # libfaketime takes the deadline of clock_nanosleep for one by the date, which it has changed; select has none.
-time.sleep = lambda seconds: select.select([], [], [], seconds)  # type: ignore[assignment]
+time.sleep = lambda seconds: select.select([], [], [], float(seconds))  # type: ignore[assignment]
 
 runpy.run_module("birdwatchd", run_name="__main__", alter_sys=True)

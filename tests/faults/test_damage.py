@@ -21,7 +21,7 @@ from birdwatchd.store.deliveries import find as find_deliveries
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.salvage import salvage
-from birdwatchd.store.schema import APPLICATION_ID
+from birdwatchd.store.schema import APPLICATION_ID, STEPS
 from tests.acting import Notebook, config, post, wait_until
 from tests.doubles import sample_tally
 from tests.faults.disks import needs_root, small_disk
@@ -329,7 +329,7 @@ def test_rows_from_before_there_was_a_column_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "STEPS", opening.STEPS[:3])
+        patch.setattr(opening, "STEPS", STEPS[:3])
         with Database.open(tmp_path / "old") as database, database.transaction() as connection:
             runs.begin(connection, runs.Run("run-1", DAWN, DAWN, None, "", "", "", ""))
             old = dict(zip(detections.COLUMNS, detections.to_row(detection(0)), strict=True))

@@ -114,6 +114,9 @@ class Wood:
     def deliveries(self) -> list[Entry]:
         return list(self.read(lambda database: list(deliveries.find(database, deliveries.Choice()))))
 
+    def wait_for_steps(self, count: int) -> None:
+        wait_until(lambda: len(self.clock_steps()) == count, f"{count} steps are written down", 60)
+
     def clock_steps(self) -> list[tuple[float, int | None]]:
         rows = self.read(lambda database: database.rows("SELECT seconds, corrected_from FROM clock_steps"))
         return [(row["seconds"], row["corrected_from"]) for row in rows]
@@ -237,7 +240,7 @@ def test_a_clock_that_runs_ahead_for_a_while_costs_nothing(wood: Callable[[datet
     place.hear(1)
     for steps, year in enumerate((timedelta(days=366), timedelta(days=-366)), start=1):
         place.clock.step(year)
-        wait_until(lambda steps=steps: len(place.clock_steps()) == steps, "the step is written down")
+        place.wait_for_steps(steps)
         place.hear(1)
     place.station.stop()
     found = place.detections()

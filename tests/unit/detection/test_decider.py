@@ -209,7 +209,9 @@ def test_on_a_clock_that_was_not_set_no_week_is_assumed_and_the_detection_says_s
 
     for is_set, expected in ((True, []), (False, ["unset"])):
         station = Station(Nothing())
-        station.decider.naming = Naming("run", "garden", "home", "m", lambda _, answer=is_set: answer)
+        station.decider.naming = Naming(
+            "run", "garden", "home", "m", {True: lambda _: True, False: lambda _: False}[is_set]
+        )
         station.decider._detector._naming = station.decider.naming
         found = station.hear_all(*[{"Great_Tit": 0.9}] * 4)
         assert [one.dating for one in found if one.state == "started"] == expected

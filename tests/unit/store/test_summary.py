@@ -32,7 +32,7 @@ def test_a_day_is_told_once_also_after_a_restart(tmp_path: Path) -> None:
     path = write(tmp_path / "db", detection(0), entry(3600))
     for first in (True, False):
         with Database.open(path) as database:
-            summaries = Summaries(database, "wood", BERLIN)
+            summaries = Summaries(database, "wood", lambda: BERLIN)
             assert summaries.take(at(9, 23)) is None  # it is not over
             found = summaries.take(at(10, 0))
             assert (found is not None) is first
@@ -46,7 +46,7 @@ def test_a_day_whose_midnight_was_missed_is_told_later(tmp_path: Path) -> None:
     # The time in between was written down as off: nobody listened.
     path = write(tmp_path / "db", detection(0), entry(3600), entry(3600, "off", "died", hours=40))
     with Database.open(path) as database:
-        summaries = Summaries(database, "wood", BERLIN)
+        summaries = Summaries(database, "wood", lambda: BERLIN)
         found = summaries.take(at(13, 9))
         assert found is not None
         assert found.day == date(2026, 5, 9)
@@ -59,7 +59,7 @@ def test_a_day_that_a_clock_cut_short_is_told_again_when_it_is_over(tmp_path: Pa
         recorder = Recorder(database, run_id="run-1", wall=lambda: DAWN)
         recorder.account([entry(3600)])
         recorder.record(detection(0))
-        summaries = Summaries(database, "wood", BERLIN)
+        summaries = Summaries(database, "wood", lambda: BERLIN)
         ahead = summaries.take(at(9, 9) + timedelta(days=366))
         recorder.record(detection(3600))
         found = summaries.take(at(10, 0))
