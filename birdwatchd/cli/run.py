@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -32,6 +34,8 @@ def run(path: Path | None) -> None:
     from birdwatchd.dispatch.plugins import schemas
     from birdwatchd.service.logs import hear_others, set_up
 
+    # Voices, and where somebody lives: what the daemon writes is for its user and group, whoever starts it.
+    os.umask(os.umask(0o077) | stat.S_IRWXO)
     loaded = load(path or find_config(), actions=schemas())
     set_up(loaded.config.log, Secrets(loaded.config))
     hear_others()

@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from pydantic import SecretStr
 
-from birdwatchd.actions import GiveUp, Postpone
+from birdwatchd.actions import ActionConfig, GiveUp, Postpone
 from birdwatchd.dispatch import line, report, verdict, worker
 from birdwatchd.domain import Clip, DailySummary
 from birdwatchd.store.deliveries import Choice, revive
@@ -508,3 +509,22 @@ def test_nothing_is_read_while_nothing_happens(path: Path, monkeypatch: pytest.M
         wait_until(lambda: len(reads) == 2)
         with pytest.raises(AssertionError):
             wait_until(lambda: len(reads) > 2, 0.3)
+
+
+class Sealed(ActionConfig):
+    token: SecretStr
+
+
+def test_what_a_third_partys_error_and_notes_tell_of_its_secrets_is_not_written_down(path: Path) -> None:
+    class Careless(Notebook):
+        def run(self, detection: Detection, context: Context) -> None:
+            context.note(asked="http://far/?key=swordfish \x1b[2J", times=1)
+            raise GiveUp("http://far/?key=swordfish answers \x1b]0;owned\x07")
+
+    action = Careless(Sealed(name="one", kind="test", on="ended", token=SecretStr("swordfish")))
+    with post(path, action) as opened:
+        opened.hear(0)
+        opened.wait_for(["dead"])
+        (entry,) = opened.entries()
+    assert entry.delivery.error == "http://far/?key=*** answers \\x1b]0;owned\\x07"
+    assert entry.notes == {"asked": "http://far/?key=*** \\x1b[2J", "times": 1}
