@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,8 +113,10 @@ def find_config() -> Path:
     own = platformdirs.user_config_path("birdwatchd") / "config.yaml"
     places = (Path("config.yaml"), own, Path("/etc/birdwatchd/config.yaml"))
     for path in places:
-        if path.is_file():
-            return path
+        # A folder that this user may not enter (sudo keeps root's HOME at times) has none for him.
+        with suppress(PermissionError):
+            if path.is_file():
+                return path
     raise ConfigError(
         f"no config: there is none of {', '.join(map(str, places))}; write one, or name it with -c"
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from birdwatchd.config.secrets import Secrets
 from birdwatchd.errors import StoreError
 from birdwatchd.service import machine, troubles
 from birdwatchd.service.status import (
@@ -121,6 +122,8 @@ class Observer:
         self._lock = threading.Lock()
         self._turned = self._looked = monotonic()
         self._hangs = ""
+        self._secrets = Secrets()
+        self._known: Config | None = None
         self._latest: tuple[float, Status] | None = None
         self._today = Today(parts.zone, monotonic=monotonic)
 
@@ -142,6 +145,9 @@ class Observer:
 
     def _look(self) -> Status:
         parts, config = self._parts, self._parts.config()
+        if config is not self._known:
+            self._known = config
+            self._secrets.learn(config)
         health = parts.vitals.health(tuple(parts.sources), 0)
         today = self._today.seconds(config.store.database)
         kinds = {source.name: source.kind for source in config.sources}
@@ -153,7 +159,7 @@ class Observer:
         ]
         actions = [self._action(one) for one in parts.desk.standings()]
         store = self._store(config)
-        schedule = parts.schedule.jobs()
+        schedule = [replace(job, outcome=self._secrets.fit(job.outcome)) for job in parts.schedule.jobs()]
         slow = [one.name for one in sources if parts.vitals.was_slow(one.name)]
         return Status(
             node=config.node,
@@ -215,7 +221,7 @@ class Observer:
             site=source.site,
             kind=kind,
             state=state,
-            fault=health.fault,
+            fault=self._secrets.fit(health.fault),
             level_dbfs=round(health.level_dbfs, 1),
             last_block_age_seconds=round(health.last_block_age_seconds, 3),
             behind_seconds=round(behind / source.ring.sample_rate, 3),
@@ -231,7 +237,8 @@ class Observer:
             waiting: int | None = self._parts.desk.count_waiting(standing.name)
         except StoreError:
             waiting = None  # the recorder says what is wrong with the database
-        return ActionStatus(standing.name, standing.kind, waiting, dict(standing.settled), standing.trouble)
+        trouble = self._secrets.fit(standing.trouble)
+        return ActionStatus(standing.name, standing.kind, waiting, dict(standing.settled), trouble)
 
     def _store(self, config: Config) -> StoreStatus:
         recorder, database = self._parts.recorder, config.store.database
@@ -242,7 +249,7 @@ class Observer:
             free_bytes=machine.free_bytes(database),
             written_bytes=written_bytes(),
             pending=recorder.pending,
-            fault=recorder.fault,
+            fault=self._secrets.fit(recorder.fault),
         )
 
 

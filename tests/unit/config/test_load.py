@@ -468,3 +468,21 @@ class TestFindConfig:
             f"no config: there is none of config.yaml, {tmp_path}/birdwatchd/config.yaml, "
             "/etc/birdwatchd/config.yaml; write one, or name it with -c"
         )
+
+
+def test_a_home_that_this_user_may_not_enter_has_no_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sudo` keeps root's HOME at times."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "of-root"))
+    monkeypatch.chdir(tmp_path)
+    is_file = Path.is_file
+
+    def refusing(path: Path) -> bool:
+        if "of-root" in path.parts:
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refusing)
+    with pytest.raises(ConfigError, match="no config: there is none of"):
+        find_config()

@@ -103,6 +103,19 @@ def test_a_machine_that_is_too_slow(station: Station) -> None:
     assert station.wrong() == ([], ["garden: too slow, sound was skipped in the last minutes"])
 
 
+def test_no_secret_and_nothing_that_acts_on_a_terminal_is_told(station: Station) -> None:
+    stream = {"kind": "stream", "name": "garden", "url": "rtsp://birds:grey-heron@pond/audio"}
+    settings = {**station.config.model_dump(), "sources": [stream]}
+    station.config = Config.model_validate(settings)
+    station.tape.fault = "401 for birds:grey-heron@pond \x1b[2J"
+    station.desk.standing = replace(station.desk.standing, trouble="grey-heron was refused")
+    station.recorder.fault = "grey-heron is no folder"
+    said = station.observer.status().to_json().decode()
+    assert "heron" not in said
+    assert "u001b" not in said
+    assert "tell: *** was refused" in said
+
+
 def test_work_that_failed(station: Station) -> None:
     def fail() -> None:
         raise ValueError("no room")
