@@ -118,6 +118,9 @@ class PortAudio:
         def work(sd: Any) -> None:
             choice = tap.choice
             with explained(sd, choice.device.name):
+                # Between choosing and opening another microphone may have started PortAudio afresh: indices are new then.
+                if sd.query_devices(choice.device.index)["name"] != choice.device.name:
+                    raise DeviceError(f"{choice.device.name} is not where it was any more")
                 tap.stream = sd.InputStream(
                     device=choice.device.index,
                     channels=choice.channels,

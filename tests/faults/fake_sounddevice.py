@@ -35,7 +35,12 @@ class FakeCard:
     busy: bool = False
     silent: bool = False
     """It claims to be active, and no sample comes."""
+    lets_go: threading.Event = field(default_factory=threading.Event)
+    """Closing it returns only when this is set: its driver hangs when it is not."""
     streams: list[FakeStream] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lets_go.set()
 
 
 class FakeStream:
@@ -54,6 +59,7 @@ class FakeStream:
         self._thread.start()
 
     def abort(self) -> None:
+        self._card.lets_go.wait()
         self._ending.set()
         if self._thread.ident and self._thread is not threading.current_thread():
             self._thread.join()
@@ -103,7 +109,11 @@ class FakeSoundDevice:
     def default(self) -> Any:
         return type("default", (), {"device": (0, 0)})
 
-    def query_devices(self) -> list[dict[str, Any]]:
+    def query_devices(self, index: int | None = None) -> Any:
+        if index is not None:
+            if not 0 <= index < len(self._known):
+                raise self.PortAudioError(f"Error querying device {index}")
+            return self.query_devices()[index]
         return [
             {
                 "index": index,
@@ -156,7 +166,7 @@ class FakePortAudio(PortAudio):
     """The real owner, of the fake module."""
 
     def __init__(self, module: FakeSoundDevice) -> None:
-        super().__init__()
+        super().__init__(deadline_seconds=1.0)
         self._module = module
 
     def _sounddevice(self) -> Any:

@@ -12,15 +12,15 @@ from birdwatchd.audio import portaudio
 from birdwatchd.audio.last_resort import PATIENCE_WITH_OTHERS_SECONDS, reason_to_leave
 from birdwatchd.audio.microphone import Microphone
 from birdwatchd.audio.mute import Mute
+from birdwatchd.audio.portaudio import Tap
 from birdwatchd.config.schema import MicrophoneSource
+from birdwatchd.errors import DeviceError
 from tests.faults.fake_sounddevice import RATE, FakeCard, FakePortAudio, FakeSoundDevice
 from tests.faults.station import balance, elapsed
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from birdwatchd.audio.portaudio import Tap
 
 
 class Ears:
@@ -158,6 +158,32 @@ def test_a_card_that_is_not_there_at_the_start_is_waited_for_when_asked(ears: Ea
     (gap,) = microphone.ring.gaps
     assert (gap.index, gap.cause) == (0, "device gone")
     assert balance(microphone).expected == pytest.approx(running(), abs=0.4)
+
+
+def test_a_driver_that_hangs_costs_the_other_nothing_and_is_waited_for(ears: Ears) -> None:
+    snowball, moth = ears.listen("snowball"), ears.listen("moth")
+    ears.moth.silent = True
+    ears.moth.lets_go.clear()
+    wait_until(lambda: moth.helpless_seconds, "it is told that a call does not return")
+    assert "has not answered" in moth.fault
+    ears.wait_for(snowball, 2.0)
+    assert snowball.ring.gaps == ()
+    assert not reason_to_leave([snowball, moth])
+    ears.moth.silent = False
+    ears.moth.lets_go.set()
+    ears.wait_for(moth)
+    assert snowball.ring.gaps == ()
+    assert balance(snowball).captured == pytest.approx(ears.snowball.delivered / RATE, abs=0.2)
+    assert [gap.cause for gap in moth.ring.gaps] == ["stalled"]
+
+
+def test_a_card_is_not_mistaken_for_another_when_indices_change_under_its_feet(ears: Ears) -> None:
+    choice = ears.owner.choose("moth", channel=1, sample_rate=RATE, preferred_rate=RATE)
+    ears.module.unplug(ears.snowball)
+    ears.module.plug(FakeCard("Webcam", 0.75, 5), 5)
+    ears.owner.reinitialize()  # the moth has moved from 1 to 0, and at 1 there is the webcam
+    with pytest.raises(DeviceError, match=r"AudioMoth.* is not where it was"):
+        ears.owner.open(Tap(choice, lambda _: None))
 
 
 def test_a_card_that_comes_with_another_rate_than_was_guessed_is_left_to_a_new_process(ears: Ears) -> None:

@@ -17,6 +17,8 @@ from tests.integration.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from birdwatchd.audio.ffmpeg import Ffmpeg
+
 
 def stream_of(url: str = "x", shortest: float = 0.01, longest: float = 0.02) -> Stream:
     return Stream(
@@ -97,3 +99,27 @@ def test_pauses_double_up_to_the_longest_and_vary() -> None:
         pauses = [stream._pause_seconds() for _ in range(50)]
         assert all(longest / 2 <= pause <= longest for pause in pauses)
         assert len(set(pauses)) > 1
+
+
+def test_a_reader_that_fails_begins_again_and_says_so_as_long_as_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_ffmpeg(tmp_path, monkeypatch, r"printf '\001\000'; exec /bin/sleep 60")
+    stream = stream_of()
+    failing = True
+    hear = stream._hear
+
+    def broken(child: Ffmpeg) -> str:
+        if failing:
+            raise ZeroDivisionError("a mistake of ours")
+        return hear(child)
+
+    monkeypatch.setattr(stream, "_hear", broken)
+    stream.start()
+    wait_until(lambda: stream.helpless_seconds > 0.1, "it is told that only a new process may help")
+    assert "a mistake of ours" in stream.fault
+    assert stream.cause == "reader failed"
+    failing = False
+    wait_until(lambda: not stream.fault, "it hears again")
+    stream.stop()
+    assert [gap.cause for gap in stream.ring.gaps] == ["reader failed"]
