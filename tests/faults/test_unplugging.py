@@ -10,7 +10,7 @@ import pytest
 
 from birdwatchd.audio import portaudio
 from birdwatchd.audio.last_resort import PATIENCE_WITH_OTHERS_SECONDS, reason_to_leave
-from birdwatchd.audio.microphone import Microphone
+from birdwatchd.audio.microphone import HARMLESS_ATTEMPTS, Microphone
 from birdwatchd.audio.mute import Mute
 from birdwatchd.audio.portaudio import Tap
 from birdwatchd.config.schema import MicrophoneSource
@@ -104,6 +104,7 @@ def test_a_card_that_is_pulled_out_costs_the_other_nothing_while_it_is_away(ears
     snowball, moth = ears.listen("snowball"), ears.listen("moth")
     ears.module.unplug(ears.moth)
     wait_until(lambda: ears.module.initialized, "PortAudio is started afresh, since a card went")
+    assert moth._attempts < HARMLESS_ATTEMPTS
     ears.wait_for(snowball)
     before = ears.module.initialized
     for _ in range(3):

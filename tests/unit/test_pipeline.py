@@ -59,12 +59,14 @@ class Notebook:
 
     def __init__(self) -> None:
         self.detections: list[Detection] = []
+        self.together: list[int] = []
         self.candidates: list[Candidate] = []
         self.changes: list[ClockChange] = []
         self.seconds: dict[tuple[str, str, str], float] = defaultdict(float)
 
     def record(self, *found: Detection) -> None:
         self.detections += found
+        self.together.append(len(found))
 
     def trace(self, candidates: Sequence[Candidate]) -> None:
         self.candidates += candidates
@@ -458,6 +460,13 @@ def test_a_recording_waits_for_the_clips_that_are_to_be_made_of_it() -> None:
         first_ready[0] = None
         reader.join()
         listening.join()
+
+
+def test_a_dawn_chorus_is_recorded_in_one_go() -> None:
+    pipeline, notebook, _ = pipeline_for(Tape())
+    pipeline._publish([sample_detection(), sample_detection(label=LABELS[1])])
+    pipeline._publish([])
+    assert notebook.together == [2]
 
 
 def test_deafness_is_counted_with_its_cause_up_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

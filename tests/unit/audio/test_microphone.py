@@ -31,6 +31,11 @@ class ToldPortAudio(PortAudio):
         self.trouble: Exception | None = None
         self.tap: Tap | None = None
         self.harm = False
+        self.hangs = False
+
+    @property
+    def stuck(self) -> bool:
+        return self.hangs
 
     def choose(
         self,
@@ -66,15 +71,15 @@ class ToldPortAudio(PortAudio):
         return True
 
 
-def microphone(owner: PortAudio, *, stall_seconds: float = 60) -> Microphone:
+def microphone(owner: PortAudio, *, stall_seconds: float = 60, pause_seconds: float = 0.01) -> Microphone:
     return Microphone(
         MicrophoneSource(kind="microphone", name="mic", stall_seconds=stall_seconds),
         preferred_rate=RATE,
         ring_seconds=5,
         wake=lambda: None,
         owner=owner,
-        shortest_pause_seconds=0.01,
-        longest_pause_seconds=0.02,
+        shortest_pause_seconds=pause_seconds,
+        longest_pause_seconds=2 * pause_seconds,
     )
 
 
@@ -138,6 +143,20 @@ def test_being_stuck_is_told_and_untold() -> None:
     assert mic.fault == "no answer"
     owner.trouble = DeviceError("told is gone")  # an answer, at least
     wait_until(lambda: not mic.helpless_seconds, "it is untold")
+    mic.stop()
+
+
+def test_the_pause_is_over_when_a_call_that_hung_has_returned() -> None:
+    owner = ToldPortAudio()
+    mic = microphone(owner, pause_seconds=600)
+    mic.start()
+    owner.hangs, owner.trouble = True, DeviceStuck("no answer")
+    assert owner.tap is not None
+    first = owner.tap
+    first.finish()
+    wait_until(lambda: mic.fault == "no answer", "it is told")
+    owner.hangs, owner.trouble = False, None
+    wait_until(lambda: owner.tap is not first, "it is open again, long before the pause would be over")
     mic.stop()
 
 

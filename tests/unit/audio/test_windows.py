@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.audio.ring import Ring
 from birdwatchd.audio.windows import (
+    LAG_SECONDS,
     Plan,
     Resampler,
     Segmenter,
@@ -139,11 +140,11 @@ def test_an_overrun_that_comes_again_before_a_window_was_whole_leaves_out_all_th
     assert spans(due) == [(63_000, 66_000)]
 
 
-def read_slowly(speed: Callable[[float], float], seconds: int) -> tuple[list[int], list[Skipped]]:
-    """How long the runs of segments are when `speed` seconds of sound are analysed per second, and what is left out."""
+def read_slowly(speed: Callable[[float], float], seconds: int) -> tuple[list[int], list[Skipped], float]:
+    """With so many seconds of sound analysed per second: the lengths of the runs of segments, what is left out, how old it gets."""
     ring = ring_with(0, capacity=60_000)
     segmenter = Segmenter("a", ring, PLAN)
-    runs, skipped, may_take = [0], list[Skipped](), 0.0
+    runs, skipped, may_take, oldest = [0], list[Skipped](), 0.0, 0.0
     for tenth in range(10 * seconds):
         ring.write(np.zeros(100, dtype=np.float32))
         may_take = min(may_take + speed(tenth / 10) / 10, PLAN.hop_seconds)
@@ -154,12 +155,16 @@ def read_slowly(speed: Callable[[float], float], seconds: int) -> tuple[list[int
             else:
                 runs[-1] += 1
                 may_take -= PLAN.hop_seconds
-    return runs, skipped
+                assert isinstance(due, Segment)
+                oldest = max(oldest, (ring.written - due.stop_sample) / RATE)
+    return runs, skipped, oldest
 
 
 @pytest.mark.parametrize("speed", [0.9, 0.5, 0.2, 0.1])
 def test_one_that_is_always_too_slow_gets_whole_windows_all_the_same(speed: float) -> None:
-    runs, skipped = read_slowly(lambda _: speed, 600)
+    runs, skipped, oldest = read_slowly(lambda _: speed, 600)
+    # Not too old either, or no clip could be cut of it any more: a window's segments later at most it is given up.
+    assert oldest <= min(60, LAG_SECONDS + (PLAN.segments_per_window + 1) * PLAN.hop_seconds / speed)
     assert all(run >= PLAN.segments_per_window for run in runs[:-1])
     left_out = sum(one.stop_sample - one.start_sample for one in skipped) / RATE
     assert left_out == pytest.approx((1 - speed) * 600, abs=75)  # the ring holds a minute
@@ -168,9 +173,10 @@ def test_one_that_is_always_too_slow_gets_whole_windows_all_the_same(speed: floa
 
 
 def test_a_hiccup_is_made_up_for_and_nothing_is_left_out() -> None:
-    runs, skipped = read_slowly(lambda second: 0.0 if 100 < second < 140 else 1.5, 300)
+    runs, skipped, oldest = read_slowly(lambda second: 0.0 if 100 < second < 140 else 1.5, 300)
     assert skipped == []
     assert runs[0] >= 190
+    assert oldest > 30
 
 
 def test_a_source_that_waits_for_its_reader_is_never_skipped() -> None:
