@@ -177,7 +177,8 @@ class Stream:
         """
         rate = self.ring.sample_rate
         # The ring holds a burst twice over, so that its reader has time for it.
-        most_seconds = min(AHEAD_SECONDS, self._ring_seconds / 2)
+        longest_seconds = self._ring_seconds / 2
+        most_seconds = min(AHEAD_SECONDS, longest_seconds)
         most = round(most_seconds * rate)
         allowance = most_seconds  # of sound that may still come faster than it sounds
         pending = b""
@@ -192,7 +193,8 @@ class Stream:
                 return "stalled"
             if piece:
                 began = began or now
-                allowance = min(most_seconds, allowance + (now - heard) * FASTEST)
+                # What comes too slowly may catch up at once, or all that follows would be late for hours.
+                allowance = min(longest_seconds, allowance + (now - heard) * FASTEST)
                 heard = now
                 pending += piece
             count = min(len(pending) // SAMPLE_BYTES, most)

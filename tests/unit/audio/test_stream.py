@@ -92,6 +92,46 @@ def test_an_ffmpeg_that_vanishes_is_a_fault_and_no_end(
     assert stream.ring.written == 1
 
 
+class SlowThenFast:
+    """A child that brings six tenths of the sound for half a minute, then all that is late, and then goes on live."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.sent = 0.0
+
+    def read(self, _: float) -> bytes:
+        self.now += 0.1
+        age = self.now - 1000.0
+        due = 0.6 * age if age < 30 else age
+        piece = min(due - self.sent, 4.0)
+        self.sent += piece
+        return b"" if age > 40 else bytes(2 * round(piece * 8000))
+
+
+def test_what_was_late_catches_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Stream(
+        StreamSource(kind="stream", name="far", url=SecretStr("x"), sample_rate=8000),
+        ring_seconds=60,
+        wake=lambda: None,
+    )
+    stream._stopping.set()
+    stream.start()
+    stream.stop()
+    stream._stopping.clear()
+    child = SlowThenFast()
+    paused: list[float] = []
+
+    def wait(seconds: float) -> None:
+        paused.append(seconds)
+        child.now += seconds
+
+    monkeypatch.setattr("birdwatchd.audio.stream.time.monotonic", lambda: child.now)
+    monkeypatch.setattr(stream._stopping, "wait", wait)
+    assert stream._hear(child) == "stream gone"  # type: ignore[arg-type] # a child that is all in the mind
+    assert sum(paused) < 1
+    assert stream.ring.written == pytest.approx(40 * 8000, rel=0.01)
+
+
 def test_pauses_double_up_to_the_longest_and_vary() -> None:
     stream = stream_of(shortest=1, longest=60)
     for attempts, longest in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (5000, 60)]:
