@@ -124,20 +124,30 @@ class SampleClock:
             return self._weigh(late, index, monotonic)
         self._short_count = 0
         if late < -self._tolerance / 2:  # no block is early: the line was too late
-            found = min(-late, self._doubtful) if monotonic < self._doubtful_until else 0.0
-            self._doubtful -= found
-            self._missing -= found
+            found = self._find(-late, monotonic)
             self._restart(x, delay + found)
             self._bend(index)
             return -found
+        found = 0.0
         if late < 0 and not self._slots:
+            found = self._find(-late, monotonic)
+            delay += found
             self._intercept = delay - self._drift * (x - self._centre)
         if self._slot_least is None or delay - self._drift * (x - self._slot_least[0]) < self._slot_least[1]:
             self._slot_least = (x, delay)
         if x - self._slot_start >= SLOT_SECONDS:
             self._close_slot(x)
             self._bend(index)
-        return 0.0
+        return -found
+
+    def _find(self, seconds: float, monotonic: float) -> float:
+        """Sound came earlier than the line says: how much of it had been taken for lost, and was late."""
+        found = min(seconds, self._doubtful) if monotonic < self._doubtful_until else 0.0
+        if found:
+            self._doubtful -= found
+            self._missing -= found
+            self._slot_least = None  # it was measured with what was missing then
+        return found
 
     def resume(self, index: int, monotonic: float) -> float:
         """Go on after an interruption: the sample `index`, the next to be written, was captured at `monotonic`.

@@ -214,11 +214,15 @@ def test_a_set_system_clock_moves_later_dates_only_and_is_said_once(step: float)
     assert card.found == []
 
 
-def test_what_was_taken_for_loss_and_comes_after_all_is_given_back() -> None:
-    """A network that delivers six tenths of the sound for half a minute, and the rest within ten seconds."""
+@pytest.mark.parametrize("before", [5, 60])
+@pytest.mark.parametrize("rest", [(2.2, 10), (1.4, 30), (13.0, 1)])
+def test_what_was_taken_for_loss_and_comes_after_all_is_given_back(
+    before: int, rest: tuple[float, int]
+) -> None:
+    """A network that delivers six tenths of the sound for half a minute, and the rest in one go or in small pieces."""
     card = Card()
-    card.run(60)
-    for speed, seconds in ((0.6, 30), (2.2, 10)):
+    card.run(before)
+    for speed, seconds in ((0.6, 30), rest):
         for _ in range(seconds * 10):
             card.now += 0.1
             card.true += 0.1
