@@ -163,7 +163,7 @@ def _schedule(said: Mapping[str, Any], zone: tzinfo | None) -> Table:
             job["how_often"],
             _time(job["next"], zone),
             _time(job["last"], zone),
-            Text(f"{outcome}{took}", "red" if outcome not in ("", "done") else ""),
+            Text(f"{outcome}{took}", "red" if outcome not in ("", "done", "at work") else ""),
         )
     return table
 

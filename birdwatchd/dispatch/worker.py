@@ -129,6 +129,12 @@ class Worker(threading.Thread):
         """The station has other surroundings now. From any thread."""
         self._line.surroundings = surroundings
 
+    def _own_trouble(self) -> str:
+        try:
+            return str(self.action.trouble)
+        except Exception as error:  # noqa: BLE001 - whatever another's code does, the others are told of
+            return words(error)
+
     def run(self) -> None:
         while self._is_one_too_many():
             time.sleep(AFTER_SECONDS)

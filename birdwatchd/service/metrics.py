@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from birdwatchd.audio.ledger import DEAF
+from birdwatchd.service.schedule import AT_WORK, DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -153,7 +154,7 @@ def _of_schedule(status: Status) -> Iterator[Metric]:
     done = {(job.name,): job for job in status.schedule if job.last is not None}
     last = {key: job.last.timestamp() for key, job in done.items() if job.last is not None}
     yield _gauge("job_last_run_timestamp_seconds", "When it was last done", last, ["job"])
-    well = {key: job.outcome == "done" for key, job in done.items()}
+    well = {key: job.outcome in (DONE, AT_WORK) for key, job in done.items()}
     yield _gauge("job_success", "1 when it went well the last time", well, ["job"])
 
 

@@ -179,7 +179,7 @@ class Observer:
                 *(f"{name}: too slow, sound was skipped in the last minutes" for name in slow),
                 *troubles.in_acting(actions),
                 *troubles.in_room(config.store, store),
-                *troubles.in_schedule(schedule),
+                *troubles.in_schedule(schedule, datetime.now(UTC)),
             ],
             sources=sources,
             model=parts.vitals.model(),

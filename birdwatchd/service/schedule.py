@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 1.0
 """A system clock that moves by more than this against monotonic time was set."""
+DONE, AT_WORK = "done", "at work"
+"""Outcomes of a job that is well."""
 _DAY = timedelta(days=1)
 
 logger = structlog.get_logger()
@@ -36,7 +38,7 @@ class Job:
     seconds: float = 0.0
     """How long that took."""
     outcome: str = ""
-    """`done`, or what went wrong; empty before the first time."""
+    """`done`, or what went wrong; `at work` while it goes on, empty before the first time."""
 
 
 class Schedule:
@@ -133,7 +135,8 @@ class Schedule:
 
     def _do(self, name: str, job: Callable[[], object]) -> None:
         began, since = datetime.now(UTC), self._monotonic()
-        outcome = "done"
+        outcome = DONE
+        self._jobs[name] = replace(self._jobs[name], last=began, seconds=0.0, outcome=AT_WORK)
         try:
             job()
         except Exception as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from birdwatchd.service.schedule import AT_WORK, DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from birdwatchd.config.schema import Store
     from birdwatchd.service.schedule import Job
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 60.0
 """With digital silence for so long, a microphone counts as deaf."""
+LONGEST_WORK = timedelta(hours=1)
 GIGABYTE = 1e9
 
 
@@ -37,9 +42,15 @@ def in_acting(actions: Iterable[ActionStatus]) -> list[str]:
     return [f"{one.name}: {one.trouble}" for one in actions if one.trouble]
 
 
-def in_schedule(jobs: Iterable[Job]) -> list[str]:
-    """What went wrong the last time that it was done."""
-    return [f"{job.name}: {job.outcome}" for job in jobs if job.outcome not in ("", "done")]
+def in_schedule(jobs: Iterable[Job], now: datetime) -> list[str]:
+    """What went wrong the last time that it was done, or does not come to an end."""
+    sentences = []
+    for job in jobs:
+        if job.outcome == AT_WORK and job.last is not None and now - job.last > LONGEST_WORK:
+            sentences.append(f"{job.name}: at work for {(now - job.last).total_seconds() / 60:.0f} min")
+        elif job.outcome not in ("", DONE, AT_WORK):
+            sentences.append(f"{job.name}: {job.outcome}")
+    return sentences
 
 
 def in_room(config: Store, store: StoreStatus) -> list[str]:

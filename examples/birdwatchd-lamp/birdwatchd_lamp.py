@@ -47,3 +47,10 @@ class Lamp(Action):
                 raise GiveUp(f"the plug at {self.config.host} knows no {self.config.path}") from error
             raise
         context.note(status=status)
+
+    def probe(self, detection: Detection, context: Context) -> str:
+        """For `birdwatchd check --live`: is there a plug? The lamp stays as it is."""
+        with urllib.request.urlopen(
+            f"http://{self.config.host}/", timeout=self.config.timeout_seconds / 2
+        ) as answer:
+            return f"the plug at {self.config.host} answers {answer.status}"

@@ -94,6 +94,10 @@ def ask(config: Path, status: int = 0) -> dict[str, Any]:
     return said
 
 
+def states(config: Path) -> dict[str, str]:
+    return {source["name"]: source["state"] for source in ask(config, status=1)["sources"]}
+
+
 def test_a_daemon_that_does_well_says_so(daemon: subprocess.Popen[str], config: Path) -> None:
     read_until(daemon, "detection")
     wait_until(lambda: ask(config)["sources"][0]["run"]["captured"] > 5, "the ledger was brought up to date")
@@ -171,6 +175,7 @@ def test_a_daemon_that_is_stopped_is_there_and_silent(daemon: subprocess.Popen[s
     assert len(silent.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_with_daemons_that_come_and_go_it_knows_whom_it_asks(config: Path, tmp_path: Path) -> None:
     own = tmp_path / "config.yaml"
     text = config.read_text().partition("metrics:")[0]
@@ -194,6 +199,11 @@ def test_with_daemons_that_come_and_go_it_knows_whom_it_asks(config: Path, tmp_p
         assert "secret" not in json.dumps(said)
         shown = birdwatchd("status", "-c", own, status=1).stdout
         assert shown.startswith("wood: something is wrong\n  pond is away: ")
+        # Other hours come with a reload.
+        own.write_text(f"{own.read_text()}listening: [00:00..00:01]\n")
+        second.send_signal(signal.SIGHUP)
+        read_until(second, "reloaded")
+        wait_until(lambda: states(own)["garden"] == "resting", "it keeps its hours")
         second.terminate()
         assert second.wait(30) == 0
     birdwatchd("status", "-c", own, status=2)

@@ -12,6 +12,8 @@ from birdwatchd.audio.clock import FileClock
 from birdwatchd.config.schema import Config
 from birdwatchd.hours import Hours
 from birdwatchd.listening_hours import ListeningHours
+from birdwatchd.service.schedule import Job
+from birdwatchd.service.troubles import in_schedule
 from tests.integration.waiting import wait_until
 from tests.observed import RATE, Station
 from tests.rows import entry, write
@@ -122,8 +124,15 @@ def test_work_that_failed(station: Station) -> None:
 
     station.schedule.every(3600, "backup", fail, at_once=True)
     with station.schedule:
-        wait_until(lambda: station.schedule.jobs()[0].outcome, "it was tried")
+        wait_until(lambda: station.schedule.jobs()[0].outcome.startswith("Value"), "it was tried")
         assert station.wrong() == ([], ["backup: ValueError: no room"])
+
+
+def test_work_that_does_not_end() -> None:
+    now = datetime.now(UTC)
+    job = Job("backup", "every hour", last=now - timedelta(minutes=50), outcome="at work")
+    assert in_schedule([job], now) == []
+    assert in_schedule([job], now + timedelta(minutes=20)) == ["backup: at work for 70 min"]
 
 
 def test_a_disk_that_fills_up(station: Station) -> None:

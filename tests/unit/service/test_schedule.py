@@ -77,7 +77,9 @@ def test_it_says_what_is_next_and_how_it_went() -> None:
     schedule.every(90, "health", fail, at_once=True)
     schedule.daily(0, 1, "daily summary", lambda: None)
     with schedule:
-        wait_until(lambda: all(job.outcome for job in schedule.jobs()[:2]), "both were done")
+        wait_until(
+            lambda: all(job.outcome not in ("", "at work") for job in schedule.jobs()[:2]), "both were done"
+        )
         jobs = {job.name: job for job in schedule.jobs()}
     assert (jobs["retention"].outcome, jobs["retention"].how_often) == ("done", "every hour")
     assert (jobs["health"].outcome, jobs["health"].how_often) == ("ValueError: no disk", "every 90 seconds")
@@ -85,6 +87,17 @@ def test_it_says_what_is_next_and_how_it_went() -> None:
     assert (daily.last, daily.outcome, daily.how_often) == (None, "", "daily at 00:01")
     assert daily.next is not None
     assert daily.next.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") == "00:01"
+
+
+def test_what_goes_on_is_at_work() -> None:
+    go_on = threading.Event()
+    schedule = Schedule()
+    schedule.every(3600, "backup", go_on.wait, at_once=True)
+    with schedule:
+        wait_until(lambda: schedule.jobs()[0].outcome == "at work", "it has begun")
+        assert schedule.jobs()[0].last is not None
+        go_on.set()
+        wait_until(lambda: schedule.jobs()[0].outcome == "done", "it is done")
 
 
 @pytest.mark.parametrize("step", [-7200.0, 56 * 365 * 86400.0])
