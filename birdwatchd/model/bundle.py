@@ -20,13 +20,14 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from birdwatchd.config.plain import is_plain_line, plain, plain_line
 from birdwatchd.domain import Label  # noqa: TC001 - pydantic reads it when it validates a card
 from birdwatchd.errors import BundleError
+from birdwatchd.model.reach import reaches_further
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +150,23 @@ def read_extra(path: Path, name: str) -> bytes | None:
             if name in extras
             else None
         )
+
+
+def refuse_reaching(path: Path, archive_in: IO[bytes] | None = None) -> None:
+    """Refuse a bundle whose code asks for more than numbers; of `archive_in`, an archive inside it, where one is given.
+
+    Raises:
+        BundleError: it does, or it cannot be read.
+    """
+    with _archive(path) if archive_in is None else zipfile.ZipFile(archive_in) as archive:
+        for member in archive.namelist():
+            if member.endswith(".py"):
+                asks = reaches_further(_content(archive, member, path, MOST_BYTES[CARD]))
+                if asks:
+                    raise BundleError(
+                        f"{path} is no model to be trusted: its code {asks}, which no model has to; get one from "
+                        "somebody whom you trust"
+                    )
 
 
 def card_json(card: Card) -> str:

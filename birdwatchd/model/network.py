@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from birdwatchd.errors import BundleError, UserError
+from birdwatchd.model.bundle import refuse_reaching
 from birdwatchd.model.probes import probe_segments
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def open_module(path: Path) -> torch.jit.ScriptModule:
     """The TorchScript of the bundle at `path`, as it was saved, on the CPU.
 
     Raises:
-        BundleError: torch cannot read it.
+        BundleError: torch cannot read it, or its code asks for more than numbers.
     """
+    refuse_reaching(path)
     try:
         module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call] # torch leaves it so
     except (RuntimeError, ValueError) as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import TYPE_CHECKING
 
 from birdwatchd.errors import BundleError
-from birdwatchd.model.bundle import RANGE_MODEL, read_card, read_extra
+from birdwatchd.model.bundle import RANGE_MODEL, read_card, read_extra, refuse_reaching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +36,10 @@ def load_range_model(path: Path) -> Callable[[float, float, int], NDArray[np.flo
 
     torch.set_num_threads(1)
     try:
+        refuse_reaching(path, io.BytesIO(content))
         # Stored in half precision where the weights came so; computed in full.
         network = torch.jit.load(io.BytesIO(content), map_location="cpu").float().eval()  # type: ignore[no-untyped-call] # torch leaves it so
-    except RuntimeError as error:
+    except (RuntimeError, zipfile.BadZipFile) as error:
         raise BundleError(
             f"{path} has a range model that torch cannot load; build the bundle again"
         ) from error
