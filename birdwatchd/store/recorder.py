@@ -287,7 +287,7 @@ class Recorder:
         is_last = len(chunk) == len(self._detections)
         now = self._wall()
         with self._posting(now) as post, self._database.transaction() as connection:
-            corrected = sum(self._correct(connection, change, now) for change in self._uncorrected)
+            corrected = sum(self._correct(connection, change) for change in self._uncorrected)
             detections.write(connection, map(detections.to_row, chunk))
             post(connection, chunk)
             if is_last:
@@ -310,11 +310,13 @@ class Recorder:
             self._accounted.clear()
         return not is_last
 
-    def _correct(self, connection: sqlite3.Connection, change: ClockChange, now: datetime) -> int:
+    def _correct(self, connection: sqlite3.Connection, change: ClockChange) -> int:
         dating.note(connection, self._run_id, change)
         if change.wrong_from == 0:
-            began = now - timedelta(seconds=self._monotonic() - self._began)
-            runs.move(connection, self._run_id, began)
+            # By the source's own account of the step: the recorder's wall clock may still be the old one.
+            lived = timedelta(seconds=self._monotonic() - self._began)
+            right = change.step.before + timedelta(seconds=change.step.seconds)
+            runs.move(connection, self._run_id, right - lived)
         return dating.correct(connection, self._run_id, change, self._traces_after)
 
     def _dated(self, candidate: Candidate) -> Candidate:

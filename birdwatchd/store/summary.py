@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.domain import DailySummary
 from birdwatchd.store.cells import from_text, to_text
 from birdwatchd.store.detections import Choice, count, species
+from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +54,9 @@ class Summaries:
         zone = self._zone()
         midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
         for row in self._database.rows(
-            "SELECT hour_utc FROM ledger WHERE hour_utc < ? AND kind = 'captured' ORDER BY hour_utc DESC LIMIT 1",
-            (to_text(midnight),),
+            "SELECT hour_utc FROM ledger WHERE hour_utc >= ? AND hour_utc < ? AND kind = 'captured'"
+            " ORDER BY hour_utc DESC LIMIT 1",
+            (to_text(EARLIEST), to_text(midnight)),
         ):
             found = summary(
                 self._database,

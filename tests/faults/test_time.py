@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -114,6 +115,19 @@ class Wood:
     def deliveries(self) -> list[Entry]:
         return list(self.read(lambda database: list(deliveries.find(database, deliveries.Choice()))))
 
+    def summaries(self) -> list[list[str]]:
+        """The day that was told last, with its number of detections."""
+        rows = self.read(
+            lambda database: database.rows("SELECT value FROM memory WHERE name = 'daily summary'")
+        )
+        return [row["value"].split() for row in rows]
+
+    def wait_for_summary(self, days: list[str]) -> None:
+        wait_until(lambda: [day for day, _ in self.summaries()] == days, f"{days} are told", 60)
+
+    def wait_for_time(self, moment: datetime) -> None:
+        wait_until(lambda: self.clock.now() > moment, f"it is {moment}", 120)
+
     def wait_for_steps(self, count: int) -> None:
         wait_until(lambda: len(self.clock_steps()) == count, f"{count} steps are written down", 60)
 
@@ -138,12 +152,14 @@ class Wood:
 
 
 @pytest.fixture
-def wood(tmp_path: Path, tiny_bundle: Path) -> Iterator[Callable[[datetime], Wood]]:
+def wood(tmp_path: Path, tiny_bundle: Path) -> Iterator[Callable[..., Wood]]:
     made: list[Wood] = []
 
-    def make(moment: datetime) -> Wood:
-        made.append(Wood(tmp_path, tiny_bundle, moment))
-        made[-1].station.start()
+    def make(moment: datetime, name: str = "wood", *, wait: bool = True) -> Wood:
+        folder = tmp_path / name
+        folder.mkdir()
+        made.append(Wood(folder, tiny_bundle, moment))
+        made[-1].station.start(wait=wait)
         return made[-1]
 
     yield make
@@ -188,7 +204,7 @@ def hour_of(moment: datetime) -> datetime:
     ],
 )
 def test_what_was_heard_before_the_time_was_known_is_dated_anew(
-    wood: Callable[[datetime], Wood], asleep: str, began: datetime
+    wood: Callable[..., Wood], asleep: str, began: datetime
 ) -> None:
     place = wood(began)
     place.hear(2)
@@ -230,7 +246,7 @@ def test_what_was_heard_before_the_time_was_known_is_dated_anew(
         assert len(place.station.events("the system clock is set")) == 1
 
 
-def test_a_clock_that_runs_ahead_for_a_while_costs_nothing(wood: Callable[[datetime], Wood]) -> None:
+def test_a_clock_that_runs_ahead_for_a_while_costs_nothing(wood: Callable[..., Wood]) -> None:
     place = wood(MORNING)
     old = place.station.database.parent / "clips" / "2026" / "old.wav"
     old.parent.mkdir(parents=True, exist_ok=True)
@@ -255,30 +271,78 @@ def test_a_clock_that_runs_ahead_for_a_while_costs_nothing(wood: Callable[[datet
     assert not any("exception" in event for event in place.station.events())
 
 
-@pytest.mark.parametrize(
-    ("name", "moment"),
-    [
-        ("a leap day", datetime(2028, 2, 28, 23, 59, 55, tzinfo=UTC)),
-        ("a year end", datetime(2026, 12, 31, 23, 59, 55, tzinfo=UTC)),
-        ("spring", datetime(2027, 3, 28, 0, 59, 55, tzinfo=UTC)),
-        ("autumn", datetime(2026, 10, 25, 0, 59, 55, tzinfo=UTC)),
-    ],
-)
-def test_days_of_the_calendar_that_are_unlike_others(
-    wood: Callable[[datetime], Wood], name: str, moment: datetime
+def test_a_run_that_never_learnt_the_time_loses_nothing_and_a_missed_midnight_is_made_up(
+    wood: Callable[..., Wood],
 ) -> None:
-    place = wood(moment - timedelta(seconds=60))  # so long may it take to start
+    place = wood(datetime(1970, 1, 1, 0, 0, 20, tzinfo=UTC))
     place.hear(1)
-    wait_until(lambda: place.clock.now() > moment + timedelta(seconds=10), "the hour has passed", 120)
-    place.hear(2)
-    place.station.stop()
+    early = place.detections()
+    place.station.send(signal.SIGKILL)
+    place.station.ended()
+    evening = datetime(2026, 6, 10, 20, 30, tzinfo=UTC)
+    for moment, said in (
+        (evening, []),
+        (evening + timedelta(hours=9), ["2026-06-10"]),
+        (evening + timedelta(hours=10), []),
+    ):
+        place.clock.set(moment)
+        before = place.summaries()
+        place.station.start()
+        place.hear(1)
+        if said:
+            place.wait_for_summary(said)
+        place.station.stop()
+        if not said:
+            assert place.summaries() == before
+    assert [day for day, _ in place.summaries()] == ["2026-06-10"]
+
+    found = place.detections()
+    assert [one.id for one in found[: len(early)]] == [one.id for one in early]
+    assert {one.dating for one in found[: len(early)]} == {"unset"}
+    assert {one.dating for one in found[len(early) :]} == {""}
+    # What waited since 1970 waits on, for its whole time.
+    waiting = place.deliveries()
+    assert {entry.delivery.status for entry in waiting} == {"waiting"}
+    assert min(entry.expires for entry in waiting) > evening + timedelta(days=6)
+    # Half a century without the daemon is no time that it was off.
+    off = [entry for entry in place.ledger() if entry.kind == "off"]
+    assert sum(entry.seconds for entry in off) == pytest.approx(10 * 3600, abs=300)
+
+
+CALENDAR = {
+    "a leap day": datetime(2028, 2, 28, 23, 59, 55, tzinfo=UTC),
+    "a year end": datetime(2026, 12, 31, 23, 59, 55, tzinfo=UTC),
+    "spring": datetime(2027, 3, 28, 0, 59, 55, tzinfo=UTC),
+    "autumn": datetime(2026, 10, 25, 0, 59, 55, tzinfo=UTC),
+}
+
+
+def test_days_of_the_calendar_that_are_unlike_others(wood: Callable[..., Wood]) -> None:
+    """All four at once, each in a daemon of its own."""
+    places = {
+        # So long may it take to start.
+        name: wood(moment - timedelta(seconds=90), name, wait=False)
+        for name, moment in CALENDAR.items()
+    }
+    for name, place in places.items():
+        place.station.wait_for("listening", seconds=85)
+        moment = CALENDAR[name]
+        place.wait_for_time(moment + timedelta(seconds=5))
+    for place in places.values():
+        place.hear(2)
+    for place in places.values():
+        place.station.stop()
+    for name, place in places.items():
+        check_calendar(place, CALENDAR[name], timedelta(hours=2 if name == "spring" else 1))
+
+
+def check_calendar(place: Wood, moment: datetime, offset: timedelta) -> None:
+    """It heard across the full hour after `moment`, from when on the station's zone has that offset."""
     found = place.detections()
     in_order(found)
     assert {one.dating for one in found} == {""}
-    hours = balanced(place.ledger())
-    assert set(hours) == {hour_of(moment), hour_of(moment) + timedelta(hours=1)}
+    assert set(balanced(place.ledger())) == {hour_of(moment), hour_of(moment) + timedelta(hours=1)}
     shown = [datetime.fromisoformat(one["start"]) for one in place.shown()]
     assert shown == [one.start.replace(microsecond=one.start.microsecond // 1000 * 1000) for one in found]
-    offsets = {at.utcoffset() for at in shown if at > moment + timedelta(seconds=5)}
-    assert offsets == {timedelta(hours=2 if name == "spring" else 1)}
+    assert {at.utcoffset() for at in shown if at > moment + timedelta(seconds=5)} == {offset}
     assert place.clock_steps() == []
