@@ -180,6 +180,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                     schedule=schedule,
                     clips_size=lambda: retention.size,
                     progress=Progress(listening.pipeline, running.sources),
+                    clock_is_set=lambda: clock.is_set,
                 )
             )
         )

@@ -88,6 +88,7 @@ class Station:
     def __init__(self, database: Path) -> None:
         self.tape, self.desk, self.recorder, self.clock = Tape(), Desk(), Recorder(), Clock()
         self.tape.heartbeat = self.clock.now
+        self.clock_is_set = True
         self.schedule = Schedule()
         self.vitals = Vitals(node="wood", version="1", model="tiny-1", device="cpu")
         source = cast("Source", self.tape)
@@ -113,6 +114,7 @@ class Station:
                 schedule=self.schedule,
                 clips_size=lambda: 5,
                 progress=Progress(self.tape, [source]),
+                clock_is_set=lambda: self.clock_is_set,
             ),
             monotonic=self.clock,
         )

@@ -110,6 +110,7 @@ class Parts:
     schedule: Schedule
     clips_size: Callable[[], int | None]
     progress: Progress
+    clock_is_set: Callable[[], bool] = lambda: True
 
 
 class Observer:
@@ -177,6 +178,7 @@ class Observer:
             warnings=[
                 *troubles.deafness(sources, resting=True),
                 *(f"{name}: too slow, sound was skipped in the last minutes" for name in slow),
+                *troubles.in_clock(is_set=parts.clock_is_set()),
                 *troubles.in_acting(actions),
                 *troubles.in_room(config.store, store),
                 *troubles.in_schedule(schedule, datetime.now(UTC)),

@@ -37,6 +37,11 @@ def deafness(sources: Iterable[SourceStatus], *, resting: bool) -> list[str]:
     return sentences
 
 
+def in_clock(*, is_set: bool) -> list[str]:
+    """Whether it can be that time."""
+    return [] if is_set else ["the system clock was not set: times are wrong until it is (docs/time.md)"]
+
+
 def in_acting(actions: Iterable[ActionStatus]) -> list[str]:
     """Which actions do not get on."""
     return [f"{one.name}: {one.trouble}" for one in actions if one.trouble]

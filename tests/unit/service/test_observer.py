@@ -182,3 +182,10 @@ def test_what_the_classifier_did_is_counted(station: Station) -> None:
     assert (model["batches"], model["segments"], model["seconds"]) == (4, 8, pytest.approx(100.064))
     bounds = model["batch_seconds"]
     assert (bounds["0.005"], bounds["0.02"], bounds["0.05"], bounds["10.0"]) == (1, 1, 3, 3)
+
+
+def test_a_clock_that_was_not_set(station: Station) -> None:
+    station.clock_is_set = False
+    faults, (warning,) = station.wrong()
+    assert faults == []
+    assert "the system clock was not set" in warning
