@@ -51,7 +51,8 @@ class Sky:
         # On the first and last such day one of the two is at the horizon itself, to within the formula's error.
         if (highest + lowest) / 2 <= HORIZON[event]:
             return noon
-        return noon + _HALF_DAY if forward else noon - _HALF_DAY
+        before, after = (self._noon(day - _DAY), noon) if not forward else (noon, self._noon(day + _DAY))
+        return before + (after - before) / 2
 
     def _noon(self, day: date) -> datetime:
         """The sun's noon that is nearest to the clock's: the zone may be far from the sun."""

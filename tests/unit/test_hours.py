@@ -97,12 +97,17 @@ def test_in_the_polar_night_it_is_night_all_day() -> None:
     assert night.turn(datetime(2027, 1, 20, 0, tzinfo=UTC)).is_change
 
 
-def test_in_the_polar_day_there_is_no_night() -> None:
+def test_in_the_polar_day_there_is_no_night_and_no_moment_without_day() -> None:
     oslo = ZoneInfo("Europe/Oslo")
-    night = hours("sunset+1m..sunrise-1m", place=TROMSO, zone=oslo)
-    summer = datetime(2026, 6, 21, tzinfo=UTC)
-    assert not any(night.hold(summer + timedelta(minutes=7 * one)) for one in range(400))
+    night = hours("sunset..sunrise", place=TROMSO, zone=oslo)
+    day = hours("sunrise..sunset", place=TROMSO, zone=oslo)
+    summer = datetime(2026, 6, 15, tzinfo=UTC)
     assert night.turn(summer) == (False, summer + timedelta(days=8), False)
+    assert day.turn(summer) == (True, summer + timedelta(days=8), False)
+    # Around the sun's midnight, second by second.
+    midnight = datetime(2026, 6, 20, 22, 35, tzinfo=UTC)
+    assert not any(night.hold(midnight + SECOND * one) for one in range(1800))
+    assert all(day.hold(midnight + SECOND * one) for one in range(1800))
 
 
 @settings(deadline=None, max_examples=60)
@@ -136,3 +141,22 @@ def test_up_to_its_turn_it_stays_as_it_is(spans: list[str], moment: datetime, la
     if turn.is_change:
         assert some.hold(turn.until) != turn.inside
         assert some.hold(turn.until - SECOND / 1000) == turn.inside
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    moment=st.datetimes(datetime(2024, 1, 1), datetime(2032, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - it takes them so
+    latitude=st.one_of(st.floats(-89, 89), st.floats(64, 72)),
+    longitude=st.floats(-179, 179),
+    zone=st.sampled_from(
+        ["UTC", "Pacific/Kiritimati", "America/Los_Angeles", "Asia/Shanghai", "Europe/Oslo"]
+    ),
+)
+def test_it_is_always_either_day_or_night(
+    moment: datetime, latitude: float, longitude: float, zone: str
+) -> None:
+    place = Location(latitude=latitude, longitude=longitude)
+    day, night = (
+        hours(span, place=place, zone=ZoneInfo(zone)) for span in ("sunrise..sunset", "sunset..sunrise")
+    )
+    assert day.hold(moment) != night.hold(moment)
