@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import structlog
@@ -139,12 +140,18 @@ class Blueprint:
         return Nowhere()
 
     def source(
-        self, source: schema.Source, wake: Callable[[], None], *, first_sample: int = 0, patient: bool = False
+        self,
+        source: schema.Source,
+        wake_for: Callable[[str], None],
+        *,
+        first_sample: int = 0,
+        patient: bool = False,
     ) -> Source:
         """One of the sources that the config describes, not started; its samples are counted from `first_sample` on.
 
-        `patient` is one that waits where it cannot be opened yet.
+        It calls `wake_for` when it has written, with its name. `patient` is one that waits where it cannot be opened yet.
         """
+        wake = partial(wake_for, source.name)
         if source.kind == "microphone":
             from birdwatchd.audio.microphone import Microphone
 

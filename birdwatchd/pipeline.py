@@ -193,9 +193,11 @@ class Pipeline:
         for track in self._tracks:
             track.keep(history)
 
-    def wake(self) -> None:
-        """There may be something to do: sources call this after they have written."""
-        self._wake.set()
+    def wake(self, source: str | None = None) -> None:
+        """There may be something to do. A source that has written gives its name, and wakes nobody before it is due."""
+        track = None if source is None else self._tracks.find(source)
+        if track is None or track.is_due:
+            self._wake.set()
 
     def stop(self) -> None:
         """No more sound will come: `run` finishes what is there and returns."""

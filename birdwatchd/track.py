@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Due = Segment | StretchEnd | Skipped
 """What a source's segmenter hands out."""
 
+LOOK_SECONDS = 0.25
+"""So often a source is looked at that has no segment ready: it may have a gap, or rest."""
 DEAF_SECONDS = 3.0
 """So long without a sample, and a source's silence is counted as lost while it lasts."""
 STANDSTILL_SECONDS = 30.0
@@ -93,6 +95,8 @@ class Track:
         """The source has been stopped, and will be let go of."""
         self.left = threading.Event()
         """It has been let go of, or the pipeline ended."""
+        self._due_at = 0
+        self._look_at = float("-inf")
         self._written = -1
         self._written_at = time.monotonic()
         self._ended_at: float | None = None
@@ -140,7 +144,8 @@ class Track:
     @property
     def seconds_until_due(self) -> float:
         """How long the pipeline may sleep for this source, unless it is woken."""
-        return min(max(self._segmenter.seconds_until_due, 0.005), 0.5)
+        missing = self._due_at - self.source.ring.written
+        return min(max(missing / self.source.ring.sample_rate, 0.005), 0.5)
 
     @property
     def heard_to(self) -> int:
@@ -170,8 +175,24 @@ class Track:
             voices.unheard,
         )
 
+    @property
+    def is_due(self) -> bool:
+        """Is it worth a look? A segment is whole, or may be: there is a reader that waits, or an end. Asked by any thread."""
+        source = self.source
+        return source.ring.written >= self._due_at or source.finished or getattr(source, "waits", False)
+
     def take(self, *, stopping: bool) -> Due | None:
         """What is due next. Sets `done` when nothing will ever be due again."""
+        now = time.monotonic()
+        if not (stopping or self.is_due or now >= self._look_at):
+            return None
+        due = self._take(stopping=stopping)
+        # What comes behind it may be due as well.
+        self._look_at = now + LOOK_SECONDS if due is None else now
+        self._due_at = self._segmenter.due_at
+        return due
+
+    def _take(self, *, stopping: bool) -> Due | None:
         self._watch_writing(stopping=stopping)
         ended = stopping or self.source.finished
         due = self._pass_over(ended=ended) or self._give_up() or self._segmenter.take(ended=ended)

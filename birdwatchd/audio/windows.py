@@ -160,10 +160,9 @@ class Segmenter:
         return max(self._origin, self._start() - self._resampler.margin)
 
     @property
-    def seconds_until_due(self) -> float:
-        """How much sound is missing until the next segment is whole."""
-        missing = self._start() + self._segment_length + self._resampler.margin - self._ring.written
-        return max(0.0, missing / self._ring.sample_rate)
+    def due_at(self) -> int:
+        """How many samples have to be there until the next segment is whole."""
+        return self._start() + self._segment_length + self._resampler.margin
 
     def _start(self) -> int:
         return self._origin + round(self._number * self._plan.hop_seconds * self._ring.sample_rate)
