@@ -1,0 +1,199 @@
+"""Many live sources at once: does it keep up, and what does all but the classifier cost?
+
+The pipeline, its classifier and its database are the daemon's. The sound cards are made up: a thread writes a block of 50 ms
+into every ring 20 times a second, as PortAudio's callbacks do, of two minutes of a real garden where there is one, else
+noise. What is captured, analysed and skipped is read from the ledger at the end.
+
+Run: python benchmarks/sources.py [--sources 1 4 16 64] [--minutes 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+from rich.console import Console
+from rich.table import Table
+
+from birdwatchd.audio.clock import SampleClock
+from birdwatchd.audio.intake import Intake
+from birdwatchd.audio.ring import Ring
+from birdwatchd.blueprint import Blueprint
+from birdwatchd.config.load import load
+from birdwatchd.detection.decider import Decider
+from birdwatchd.pipeline import Pipeline
+from birdwatchd.store.database import Database
+from birdwatchd.store.recorder import Recorder
+from birdwatchd.trust import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+RATE = 48000
+BLOCK = RATE // 20
+SHARED = Path(os.environ.get("BIRDWATCHD_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+WANTED_SHARE = 0.10
+WANTED_MB = 15
+
+
+class Card:
+    """A made-up sound card as a source; `feed` is what its driver would call."""
+
+    finished = False
+    fault = ""
+    site = ""
+
+    def __init__(self, name: str, ring_seconds: float, wake: Callable[[], None]) -> None:
+        self.name = name
+        self.ring = Ring(round(ring_seconds * RATE), RATE)
+        self.clock = SampleClock(RATE)
+        self._intake = Intake(self.ring, self.clock, wake)
+
+    def start(self) -> None:
+        """Nothing is to be opened."""
+
+    def stop(self) -> None:
+        """Nor closed."""
+
+    def feed(self, block: NDArray[np.float32]) -> None:
+        """A block has been captured."""
+        self._intake.take(block)
+        self._intake.follow()
+
+
+class Timed:
+    """The classifier, and the processor time of its threads."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self.classifier = blueprint.classifier()
+        self.seconds = 0.0
+        self.segments = 0
+        self._lock = threading.Lock()
+        call = self.classifier._call  # noqa: SLF001 - the threads' own time is known there only
+
+        def timed(method: str, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            began = time.thread_time()
+            result = call(method, batch)
+            spent = time.thread_time() - began
+            with self._lock:
+                self.seconds += spent
+                self.segments += len(batch)
+            return result
+
+        self.classifier._call = timed  # type: ignore[method-assign] # noqa: SLF001 - as above
+
+
+def garden() -> NDArray[np.float32]:
+    """Two minutes at 48 kHz."""
+    path = SHARED / "soundscapes" / "birdnet_example.flac"
+    if path.is_file():
+        samples: NDArray[np.float32] = soundfile.read(path, dtype="float32")[0][: 120 * RATE]
+        return samples
+    return np.random.default_rng(0).normal(0, 0.05, 120 * RATE).astype(np.float32)
+
+
+def listen(count: int, seconds: float, sound: NDArray[np.float32], folder: Path) -> list[str]:
+    """One row of the table."""
+    sources = "".join(f"  - {{kind: microphone, name: card{number}}}\n" for number in range(count))
+    path = folder / f"{count}.yaml"
+    path.write_text(f"sources:\n{sources}store: {{database: {folder / f'{count}.sqlite'}}}\n")
+    blueprint = Blueprint.draw(load(path))
+    with ExitStack() as stack:
+        database = stack.enter_context(Database.open(blueprint.config.store.database))
+        recorder = Recorder(database, run_id="bench", model=blueprint.model)
+        timed = Timed(blueprint)
+        classifier = stack.enter_context(timed.classifier)
+        pipeline = Pipeline(
+            classifier,
+            recorder,
+            blueprint.plan,
+            labels=len(blueprint.card.labels),
+            batch_limit=classifier.batch_limit,
+            minimum_dbfs=blueprint.config.deciding.level.minimum_dbfs,
+        )
+        rules, occurrence, trust = blueprint.rules(), blueprint.occurrence(), Trust()
+        cards = []
+        for described in blueprint.config.sources:
+            card = Card(described.name, blueprint.ring_seconds, partial(pipeline.wake, described.name))
+            pipeline.add(card, Decider(rules, occurrence, blueprint.naming(described, "bench", trust)))
+            cards.append(card)
+        # As the daemon does: the first call of a model is slow.
+        classifier.classify(np.zeros((classifier.batch_limit, blueprint.card.input_samples), np.float32))
+        timed.seconds, timed.segments = 0.0, 0
+        before = time.process_time()
+        thread = threading.Thread(target=pipeline.run, daemon=True)
+        thread.start()
+        feed(cards, seconds, sound)
+        pipeline.stop()
+        thread.join()
+        spent = time.process_time() - before
+        recorder.close()
+        kinds = dict(
+            map(tuple, database.rows("SELECT kind, sum(seconds) FROM ledger GROUP BY kind"))  # type: ignore[arg-type] # a row is a pair
+        )
+    lost = kinds.get("lost", 0.0) + kinds.get("skipped", 0.0)
+    beyond = spent - timed.seconds
+    return [
+        str(count),
+        f"{kinds.get('captured', 0.0):.0f} s",
+        f"{kinds.get('analysed', 0.0):.0f} s",
+        f"{lost:.1f} s",
+        f"{spent / seconds / len(os.sched_getaffinity(0)):.0%}",
+        f"{1000 * timed.seconds / max(1, timed.segments):.1f} ms",
+        f"{beyond / timed.seconds:.1%}",
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
+    ]
+
+
+def feed(cards: list[Card], seconds: float, sound: NDArray[np.float32]) -> None:
+    """Give every card its blocks in time; each begins elsewhere in the sound."""
+    began = time.monotonic()
+    for number in range(round(seconds * RATE / BLOCK)):
+        due = began + (number + 1) * BLOCK / RATE
+        time.sleep(max(0.0, due - time.monotonic()))
+        for place, card in enumerate(cards):
+            start = (number * BLOCK + place * 7919 * BLOCK) % (len(sound) - BLOCK)
+            card.feed(sound[start : start + BLOCK])
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sources", type=int, nargs="+", default=[1, 4, 16, 64], help="how many, one after the other"
+    )
+    parser.add_argument("--minutes", type=float, default=2.0, help="of each")
+    arguments = parser.parse_args()
+    table = Table(
+        "sources", "captured", "analysed", "skipped or lost", "of the machine", "a segment",
+        "beyond the classifier", "memory, at most", box=None,
+    )  # fmt: skip
+    sound = garden()
+    with tempfile.TemporaryDirectory() as name:
+        for count in arguments.sources:
+            table.add_row(*listen(count, arguments.minutes * 60, sound, Path(name)))
+    console = Console(soft_wrap=True)
+    console.print(
+        f"Live sources at 48 kHz, BirdNET, hop 1.5 s, {arguments.minutes:g} minutes each, "
+        f"{len(os.sched_getaffinity(0))} cores (wanted: 64 sources, nothing lost in ten minutes, "
+        f"{WANTED_SHARE:.0%} beyond the classifier, {WANTED_MB} MB for each further source)"
+    )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
