@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import peers
 import soundfile
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks import peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

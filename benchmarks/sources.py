@@ -140,9 +140,7 @@ def listen(count: int, seconds: float, sound: NDArray[np.float32], folder: Path)
         thread.join()
         spent = time.process_time() - before
         recorder.close()
-        kinds = dict(
-            map(tuple, database.rows("SELECT kind, sum(seconds) FROM ledger GROUP BY kind"))  # type: ignore[arg-type] # a row is a pair
-        )
+        kinds = dict(map(tuple, database.rows("SELECT kind, sum(seconds) FROM ledger GROUP BY kind")))
     lost = kinds.get("lost", 0.0) + kinds.get("skipped", 0.0)
     beyond = spent - timed.seconds
     return [

@@ -224,7 +224,7 @@ def _source(loaded: Loaded, name: str, running: Mapping[str, Any] | None) -> Ite
 
     described = next(one for one in loaded.config.sources if one.name == name)
     try:
-        source = Blueprint.draw(loaded).source(described, lambda: None)
+        source = Blueprint.draw(loaded).source(described, lambda _name: None)
         source.start()
     except UserError as error:
         yield Found(name, "wrong", str(error).removeprefix(f"source {name}: "))
