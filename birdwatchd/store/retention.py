@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from birdwatchd.store.inside import delete_file, delete_folder
 from birdwatchd.store.shelf import Shelf, order
 from birdwatchd.trust import EARLIEST
 
@@ -210,7 +211,7 @@ class Retention:
             # The sound first: what is left of a clip after a power cut is found by its sidecar, and goes next time.
             for path in sorted(item.files, key=lambda path: path.suffix == ".json"):
                 try:
-                    path.unlink(missing_ok=True)
+                    delete_file(self._folder, path)
                 except OSError as error:
                     logger.warning("clip cannot be deleted", path=str(path), reason=error.strerror)
                     break
@@ -226,11 +227,11 @@ class Retention:
         for path, written in parts.items():
             # Not written since the last look either: a clock that was set makes everything look old.
             if now - written > ABANDONED_SECONDS and self._unfinished.get(path) == written:
-                path.unlink(missing_ok=True)
+                delete_file(self._folder, path)
         self._unfinished = parts
         for parent, folders, _ in os.walk(self._folder, topdown=False):
             for folder in folders:
                 with suppress(OSError):  # it is not empty
                     path = Path(parent, folder)
-                    if now - path.stat().st_mtime > ABANDONED_SECONDS:
-                        path.rmdir()
+                    if now - path.lstat().st_mtime > ABANDONED_SECONDS:
+                        delete_folder(self._folder, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SIDECAR = ".json"
 PART = ".part"
+MOST_BYTES = 1_000_000
+"""Of a sidecar; ours have a few thousand."""
 MARK = "birdwatchd"
 """What our sidecars hold: files beside no such sidecar are somebody else's, and never touched."""
 
@@ -95,18 +98,19 @@ class Shelf:
         if earlier is not None and earlier.written == status.st_mtime_ns:
             return earlier
         try:
-            told = json.loads(path.read_bytes())
+            told = json.loads(path.read_bytes()) if status.st_size <= MOST_BYTES else None
             if not isinstance(told, dict) or MARK not in told:
                 return _Said(status.st_mtime_ns, is_ours=False)
             detection = told.get("detection") or {}
+            score = float(detection.get("score", 0.0))
             return _Said(
                 status.st_mtime_ns,
                 is_ours=True,
                 species=str(detection.get("scientific_name", "")),
-                score=float(detection.get("score", 0.0)),
+                score=score if math.isfinite(score) else 0.0,
                 reviewed=told.get("reviewed") is True,
             )
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return _Said(status.st_mtime_ns, is_ours=False)
 
 
