@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +21,7 @@ from tests.integration.waiting import wait_until
 if TYPE_CHECKING:
     from types import TracebackType
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SOURCE = Path(__file__).parents[2]
 
 needs_nspawn = pytest.mark.skipif(
@@ -35,6 +38,11 @@ class Machine:
         self._folder = folder
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
+        self._lent = {
+            "python": Path(sys.base_prefix).resolve(),
+            "packages": Path(sysconfig.get_path("purelib")),
+            "source": SOURCE,
+        }
 
     def install(self) -> None:
         """What systemd/install lays out; for the packages, those of this Python are lent, read-only."""
@@ -49,14 +57,44 @@ class Machine:
         subprocess.run(
             ["systemd-sysusers", "--root", self.root, "birdwatchd.conf"], check=True, capture_output=True
         )
-        # What else this machine would start is not wanted.
-        for wanted in (self.root / "etc/systemd/system").glob("*.wants"):
-            shutil.rmtree(wanted)
-        for name in self._lent:
-            (self.root / f"opt/lent/{name}").mkdir(parents=True)
+
+    def clone(self) -> Path:
+        """A clone for its scripts to be run in, as they are, and without a network.
+
+        They find a Python at /opt/lent/python, with the packages of this one, and in /srv/wheels what builds ours. Where
+        the clone lies, seen from outside; inside it is /srv/birdwatchd.
+        """
+        for name in ("python-up", "python-work"):
+            (self._folder / name).mkdir()
+        python = self.root / "opt/lent/python"
+        python.mkdir(parents=True)
+        layers = f"lowerdir={self._lent.pop('python')},upperdir={self._folder / 'python-up'},workdir={self._folder / 'python-work'}"
+        _mount("-t", "overlay", "overlay", "-o", layers, str(python))
+        library = f"lib/python3.{sys.version_info.minor}"
+        (python / library / "sitecustomize.py").write_text(
+            "import sys\n\nsys.path.append('/opt/lent/packages')\n"
+        )
+        (self.root / "etc/ld.so.conf.d/lent.conf").write_text("/opt/lent/python/lib\n")
+        subprocess.run(["ldconfig", "-r", self.root], check=True)
+        clone = self.root / "srv/birdwatchd"
+        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=SOURCE, capture_output=True, check=True)
+        for name in filter(None, tracked.stdout.decode().split("\0")):
+            if (SOURCE / name).is_file():
+                (clone / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(SOURCE / name, clone / name)
+        wheels = self.root / "srv/wheels"
+        wheels.mkdir()
+        wheel_of("setuptools", wheels)
+        return clone
 
     def boot(self, target: str = "basic.target", *, lent: Path | None = None) -> None:
         """Boot to `target`; `lent` is a folder of this machine that it finds at /run/lent."""
+        # What else this machine would start is not wanted.
+        for wanted in (self.root / "etc/systemd/system").glob("*.wants/*"):
+            if wanted.name != "birdwatchd.service":
+                wanted.unlink()
+        for name in self._lent:
+            (self.root / f"opt/lent/{name}").mkdir(parents=True, exist_ok=True)
         binds = [f"--bind-ro={path}:/opt/lent/{name}" for name, path in self._lent.items()]
         if lent is not None:
             binds.append(f"--bind={lent}:/run/lent")
@@ -74,7 +112,13 @@ class Machine:
         """Run a command in the machine, as its root; what it writes."""
         enter = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
         done = subprocess.run(
-            [*enter, *command], capture_output=True, text=True, timeout=seconds, check=False
+            [*enter, *command],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            cwd="/",
+            env={"PATH": PATH, "LANG": "C.UTF-8"},  # nothing of this machine's
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.stdout}{done.stderr}{self.log()}")
@@ -87,14 +131,6 @@ class Machine:
     def log(self) -> str:
         """What the service has written to the journal."""
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", "birdwatchd", check=False)
-
-    @property
-    def _lent(self) -> dict[str, Path]:
-        return {
-            "python": Path(sys.base_prefix).resolve(),
-            "packages": Path(sysconfig.get_path("purelib")),
-            "source": SOURCE,
-        }
 
     def _booted(self) -> bool:
         assert self._nspawn is not None
@@ -137,8 +173,18 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self._nspawn.kill()
                 self._nspawn.wait()
-        for path in (self.root, self._folder):
-            subprocess.run(["umount", "--lazy", path], check=False)
+        for path in (self.root / "opt/lent/python", self.root, self._folder):
+            if path.is_mount():
+                subprocess.run(["umount", "--lazy", path], check=False)
+
+
+def wheel_of(name: str, folder: Path) -> None:
+    """An installed package, made the wheel again that it was: pip takes nothing else where there is no network."""
+    package = metadata.distribution(name)
+    with zipfile.ZipFile(folder / f"{name}-{package.version}-py3-none-any.whl", "w") as wheel:
+        for file in package.files or ():
+            if file.parts[0] != ".." and file.suffix != ".pyc":
+                wheel.write(str(file.locate()), str(file))
 
 
 def _mount(*arguments: str) -> None:
