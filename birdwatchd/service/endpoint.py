@@ -7,6 +7,7 @@ import json
 import socket
 import socketserver
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 CLIENT_SECONDS = 5.0
 """So long one that asked may take for each thing it says or reads."""
+LONGEST_SECONDS = 20.0
+"""And so long for all of it: then it is hung up on."""
 AT_ONCE = 8
 """So many are answered at the same time; more are sent away."""
 INDEX = b"birdwatchd: /metrics for Prometheus, /healthz says whether all is well\n"
@@ -104,9 +107,13 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        too_long = threading.Timer(LONGEST_SECONDS, _hang_up, [request])
+        too_long.daemon = True
+        too_long.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            too_long.cancel()
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -163,6 +170,11 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def _hang_up(client: socket.socket) -> None:
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
 
 
 def _quoted(address: str) -> str:

@@ -15,6 +15,7 @@ from birdwatchd.config.schema import Metrics
 from birdwatchd.errors import ServiceError
 from birdwatchd.service import endpoint
 from birdwatchd.service.endpoint import Endpoint
+from tests.integration.waiting import wait_until
 from tests.observed import RATE, Station, free_port
 from tests.rows import detection, entry, write
 
@@ -162,20 +163,39 @@ def test_clients_that_say_nothing_take_no_more_than_their_places(
     monkeypatch.setattr(endpoint._Answer, "timeout", 0.3)
     port = client.base_url.port
     silent = [socket.create_connection(("127.0.0.1", port or 0)) for _ in range(30)]
+
+    def is_answered() -> bool:
+        try:
+            return httpx.get(f"{client.base_url}/healthz", timeout=30).status_code == 200
+        except httpx.TransportError:
+            return False  # sent away
+
     try:
-        transport = httpx.HTTPTransport(retries=0)
-        with httpx.Client(transport=transport, base_url=client.base_url) as patient:
-            for _ in range(100):
-                try:
-                    if patient.get("/healthz").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    continue  # sent away
-            else:
-                raise AssertionError("nobody is answered any more")
+        wait_until(is_answered, "those that say nothing have lost their places")
     finally:
         for one in silent:
             one.close()
+
+
+def test_one_that_speaks_without_end_is_hung_up_on(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "LONGEST_SECONDS", 0.5)
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as endless:
+        endless.settimeout(0.05)
+        endless.sendall(b"GET /healthz HTTP/1.1\r\n")
+
+        def is_hung_up_on() -> bool:
+            """A header a time, slowly."""
+            try:
+                endless.sendall(b"X-More: x\r\n")
+                return endless.recv(100) == b""
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        wait_until(is_hung_up_on, "it is left")
 
 
 def test_a_port_that_is_taken_is_one_sentence(station: Station) -> None:
