@@ -6,6 +6,7 @@ the source was off: expected + off = the time that went by.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ class Ledger:
         self._clock = clock
         self._before = before
         self._belated = 0.0  # seconds of the ring's that were taken back
+        # Lost on the way: index, start, seconds. Of the last few, late ones may yet come.
+        self._strays: deque[tuple[int, datetime, float]] = deque(maxlen=100)
         self._until: datetime | None = None
         self._captured = ring.first  # samples counted as captured
         self._accounted = ring.first  # samples counted as analysed or skipped
@@ -133,7 +136,7 @@ class Ledger:
         self, start: datetime, before: tuple[datetime, str] | None
     ) -> dict[tuple[datetime, LedgerKind, str], float]:
         """The time from the end of the run before this one until `start`."""
-        if before is None or before[0] < EARLIEST or start - before[0] > LONGEST_OFF:
+        if before is None or before[0] < EARLIEST or not before[0] < start < before[0] + LONGEST_OFF:
             return {}
         end, cause = before
         return self._by_hour("off", cause, end, (start - end).total_seconds())
@@ -155,14 +158,20 @@ class Ledger:
         start = self._clock.at(index) - timedelta(seconds=seconds)
         self._add("expected", "", start, seconds, index)
         self._add("lost", cause, start, seconds, index)
+        if cause == LOST:
+            self._strays.append((index, start, seconds))
 
     def _take_back(self, seconds: float) -> None:
-        """Sound that was counted as lost on the way was late, and is captured now."""
-        for (hour, kind, cause), part in self._by_hour(
-            "lost", LOST, self._clock.at(self._captured), seconds
-        ).items():
-            self._sums[hour, kind, cause] -= part
-            self._sums[hour, "expected", ""] -= part
+        """Sound that was counted as lost on the way was late, and is captured now: the last of it is taken back first."""
+        while seconds > 0 and self._strays:
+            index, start, counted = self._strays.pop()
+            part = min(counted, seconds)
+            seconds -= part
+            rest = counted - part
+            if rest:
+                self._strays.append((index, start, rest))
+            for kind, cause in (("expected", ""), ("lost", LOST)):
+                self._add(kind, cause, start + timedelta(seconds=rest), -part, index)
 
     def _account(self, stop: int, kind: LedgerKind, cause: str) -> None:
         if stop > self._accounted:
@@ -191,13 +200,13 @@ class Ledger:
     def _by_hour(
         kind: LedgerKind, cause: str, start: datetime, seconds: float
     ) -> dict[tuple[datetime, LedgerKind, str], float]:
-        """So many seconds from `start` on, split at the hours."""
+        """So many seconds from `start` on, split at the hours. So many that are taken back, where there are less than 0."""
         parts: dict[tuple[datetime, LedgerKind, str], float] = {}
         start = start.astimezone(UTC)
-        end = start + timedelta(seconds=seconds)
+        end = start + timedelta(seconds=abs(seconds))
         while start < end:
             hour = start.replace(minute=0, second=0, microsecond=0)
             until = min(end, hour + timedelta(hours=1))
-            parts[hour, kind, cause] = (until - start).total_seconds()
+            parts[hour, kind, cause] = math.copysign((until - start).total_seconds(), seconds)
             start = until
         return parts

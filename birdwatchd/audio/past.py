@@ -37,8 +37,8 @@ class Past:
         self._slices: dict[tuple[int, datetime], _Slice] = {}
 
     def add(self, kind: LedgerKind, cause: str, start: datetime, seconds: float, setting: int) -> None:
-        """So many seconds from `start` on, as the clock said after it had been set `setting` times."""
-        self._spread({(kind, cause): seconds}, start, start + timedelta(seconds=seconds), setting)
+        """So many seconds from `start` on, as the clock said after it had been set `setting` times; less than 0 are taken back."""
+        self._spread({(kind, cause): seconds}, start, start + timedelta(seconds=abs(seconds)), setting)
         while len(self._slices) > MOST:
             del self._slices[next(iter(self._slices))]
 

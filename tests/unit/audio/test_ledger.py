@@ -205,6 +205,27 @@ def test_what_came_late_after_all_is_not_lost() -> None:
     assert rig.total("expected") == pytest.approx(41)
 
 
+def test_what_came_late_is_taken_back_from_the_hour_that_it_was_lost_in() -> None:
+    """Lost before and after five o'clock; one of the two pieces, and half of the other, come after all."""
+    rig = Rig()
+    rig.hear(5)
+    rig.miss(3, LOST)  # until 04:59:58
+    rig.hear(6)
+    rig.miss(4, LOST)  # from 05:00:04 on
+    rig.hear(2)
+    rig.ledger.capture()
+    assert rig.total("lost") == pytest.approx(7)
+    rig.ring.belated_seconds += 5.5
+    rig.hear(2)
+    rig.ledger.capture()
+    assert rig.total("lost") == pytest.approx(1.5)
+    assert {key[0]: seconds for key, seconds in rig.sums.items() if key[1:] == ("lost", LOST)} == {
+        4: pytest.approx(1.5),
+        5: pytest.approx(0),
+    }
+    assert rig.total("expected") == pytest.approx(rig.total("captured") + 1.5)
+
+
 def test_entries_say_up_to_when_the_time_is_accounted_for() -> None:
     rig = Rig()
     rig.hear(30)

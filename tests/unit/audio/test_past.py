@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from birdwatchd.audio.clock import SampleClock
 from birdwatchd.audio.ledger import Ledger
 from birdwatchd.audio.past import MOST, SLICE, Past
-from birdwatchd.audio.ring import Ring
+from birdwatchd.audio.ring import LOST, Ring
 from birdwatchd.trust import ClockChange, Trust
 
 RATE = 100
@@ -43,8 +43,14 @@ class Rig:
             for _ in range(round(part * 2)):
                 self.elapsed += 0.5
                 self.ring.write(np.zeros(RATE // 2, np.float32))
-                self.clock.observe(self.ring.written, self.elapsed)
+                self.observe()
             self.account()
+
+    def observe(self) -> None:
+        missing = self.clock.observe(self.ring.written, self.elapsed)
+        if missing > 0:
+            self.ring.mark_gap(missing, LOST)
+        self.ring.belated_seconds -= min(0.0, missing)
 
     def miss(self, seconds: float) -> None:
         self.elapsed += seconds
@@ -75,7 +81,7 @@ class Rig:
     def check(self) -> None:
         for hour, kinds in self.hours.items():
             assert all(seconds > -1e-6 for seconds in kinds.values()), (hour, dict(kinds))
-            heard = kinds["captured", ""] + kinds["lost", "stalled"]
+            heard = kinds["captured", ""] + kinds["lost", "stalled"] + kinds["lost", LOST]
             assert kinds["expected", ""] == pytest.approx(heard, abs=1e-6)
             # What moves by less than half a second is no step.
             assert kinds["expected", ""] < 3601 + len(self.clock.steps)
@@ -123,6 +129,24 @@ def test_a_run_that_ended_in_1970_is_not_followed_by_half_a_century() -> None:
     rig.hear(60)
     assert rig.seconds("off") == 0
     assert len(rig.hours) == 1
+
+
+def test_what_was_taken_back_does_not_come_again_when_hours_move() -> None:
+    """Five seconds seemed lost, and came; then the clock is set into the next hour, and back again."""
+    rig = Rig(NOW)
+    rig.hear(60)
+    rig.elapsed += 5
+    rig.hear(10)
+    assert rig.seconds("lost") == pytest.approx(5, abs=0.1)
+    rig.ring.write(np.zeros(5 * RATE, np.float32))
+    rig.observe()
+    rig.account()
+    assert rig.seconds("lost") == pytest.approx(0, abs=0.1)
+    for moment in (NOW + timedelta(hours=1), NOW + timedelta(minutes=3)):
+        rig.set_to(moment)
+        rig.hear(30)
+        assert rig.seconds("lost") == pytest.approx(0, abs=0.1)
+        rig.check()
 
 
 @settings(max_examples=40, deadline=None)
