@@ -170,8 +170,9 @@ class Ledger:
             rest = counted - part
             if rest:
                 self._strays.append((index, start, rest))
-            for kind, cause in (("expected", ""), ("lost", LOST)):
-                self._add(kind, cause, start + timedelta(seconds=rest), -part, index)
+            late = start + timedelta(seconds=rest)
+            self._add("expected", "", late, -part, index)
+            self._add("lost", LOST, late, -part, index)
 
     def _account(self, stop: int, kind: LedgerKind, cause: str) -> None:
         if stop > self._accounted:

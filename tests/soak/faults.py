@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.keeper import ROOT
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -238,7 +236,7 @@ def _unplugged(stage: Stage) -> None:
 FAULTS = (
     Fault("daemon killed", "`kill -9`, started again as systemd would", _sudden_death, deaf=True),
     Fault("daemon restarted", "SIGTERM, started again at once", _restart, deaf=True),
-    Fault("config reloaded", "SIGHUP, with an action that got another name", _reload, "reload"),
+    Fault("config reloaded", "SIGHUP, with an action that got another name", _reload),
     Fault("daemon stopped", "SIGSTOP for 3 to 20 s", _daemon_stopped, deaf=True),
     Fault("broker killed", "`kill -9`, away for 10 to 120 s", _broker_killed),
     Fault("broker frozen", "SIGSTOP for 10 to 120 s", _broker_frozen),
@@ -296,7 +294,6 @@ def fitting(world: World, names: list[str]) -> list[Fault]:
         "disk": world.is_own_disk,
         "stream": bool(world.streams),
         "microphone": world.sound_server is not None,
-        "reload": "SIGHUP" in (ROOT / "birdwatchd/service/signals.py").read_text(),
     }
     return [fault for fault in FAULTS if there[fault.where] and (not names or fault.name in names)]
 
