@@ -102,6 +102,11 @@ class Microphone:
         return False
 
     @property
+    def is_tended(self) -> bool:
+        """Whether the thread that would bring it back is alive; also true of one that was stopped."""
+        return self._thread.is_alive() or self._stopping.is_set()
+
+    @property
     def fault(self) -> str:
         """What is wrong just now; empty when samples arrive."""
         return self._fault

@@ -1,6 +1,7 @@
 """Does the daemon get on? The pipeline turns, samples arrive, and what arrived is analysed.
 
-A source that is away and says so is no standstill: its ladder works on it, and a restart could do no more.
+A source that is away and says so is no standstill: its ladder works on it, and a restart could do no more. One whose
+ladder has died is: nobody works on it.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ class Progress:
         unheard = self._analysed[source.name].still(-1 if analysed is None else analysed, now)
         if analysed is None:
             return ""
+        if not getattr(source, "is_tended", True):
+            return f"nobody looks after {source.name} any more: its thread has died"
         due = written - analysed > DUE_SECONDS * source.ring.sample_rate
         if due and unheard > patience_seconds:
             return f"sound of {source.name} has not been analysed for {unheard:.0f} s"

@@ -70,6 +70,16 @@ def test_a_pipeline_that_turns_idly_although_sound_is_due() -> None:
     assert daemon.live(1) == ""
 
 
+def test_a_source_that_is_away_hangs_only_when_nobody_works_on_it() -> None:
+    daemon = Daemon(is_tended=True)
+    daemon.live(10)
+    daemon.garden.fault = "device gone"
+    assert daemon.live(100, hears=False) == ""
+    daemon.garden.is_tended = False
+    died = "nobody looks after garden any more: its thread has died"
+    assert daemon.live(1, hears=False) == died
+
+
 def test_no_samples_and_nobody_says_why() -> None:
     daemon = Daemon()
     daemon.live(10)

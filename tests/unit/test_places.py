@@ -1,0 +1,39 @@
+"""Places are left one by one, or all together in the reverse order of their coming."""
+
+from __future__ import annotations
+
+import pytest
+
+from birdwatchd.places import Places
+
+
+def test_one_is_left_alone_and_the_rest_in_reverse() -> None:
+    left: list[str] = []
+    with Places() as places:
+        for name in ("model", "garden", "pond"):
+            places.take(name).callback(left.append, name)
+        assert "garden" in places
+        places.leave("garden")
+        assert (left, "garden" in places) == (["garden"], False)
+        places.leave("garden")  # there is none of that name any more
+        places.take("garden").callback(left.append, "garden again")
+    assert left == ["garden", "garden again", "pond", "model"]
+
+
+def test_a_place_that_is_taken_is_refused() -> None:
+    with Places() as places:
+        places.take("garden")
+        with pytest.raises(ValueError, match="garden has its place already"):
+            places.take("garden")
+
+
+def test_one_that_fails_keeps_no_other_from_being_left() -> None:
+    left: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("stuck")
+
+    with pytest.raises(RuntimeError, match="stuck"), Places() as places:
+        places.take("model").callback(left.append, "model")
+        places.take("garden").callback(fail)
+    assert left == ["model"]
