@@ -33,7 +33,9 @@ def test_one_that_fails_keeps_no_other_from_being_left() -> None:
     def fail() -> None:
         raise RuntimeError("stuck")
 
-    with pytest.raises(RuntimeError, match="stuck"), Places() as places:
-        places.take("model").callback(left.append, "model")
-        places.take("garden").callback(fail)
+    places = Places()
+    places.take("model").callback(left.append, "model")
+    places.take("garden").callback(fail)
+    with pytest.raises(RuntimeError, match="stuck"):
+        places.__exit__(None, None, None)
     assert left == ["model"]
