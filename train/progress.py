@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from birdwatchd.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ class Display:
     """Writes to standard error; bars only where that is a terminal. A silent one says nothing."""
 
     def __init__(self, *, silent: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=silent, highlight=False, soft_wrap=True)
+        self._console = Terminal(stderr=True, quiet=silent, highlight=False, soft_wrap=True)
 
     def say(self, line: str) -> None:
         """One line, as it is."""

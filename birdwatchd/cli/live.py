@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
 import structlog
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from birdwatchd.cli.terminal import Terminal
 from birdwatchd.errors import Lapped
 from birdwatchd.pipeline import Listeners
 
@@ -37,7 +37,7 @@ class Screen:
     def __init__(self, config: Config) -> None:
         zone = config.location.timezone if config.location else None
         self._zone = ZoneInfo(zone) if zone else None
-        self._console = Console()
+        self._console = Terminal()
         self._database = config.store.database
         self._several = len(config.sources) > 1
         self._sources: Sequence[Source] = ()

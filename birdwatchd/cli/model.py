@@ -123,14 +123,15 @@ def list_bundles(as_json: bool) -> None:
     if not rows:
         click.echo(f"no bundles in {models_folder()}; `birdwatchd model build birdnet` makes one", err=True)
         return
-    from rich.console import Console
     from rich.table import Column, Table
+
+    from birdwatchd.cli.terminal import Terminal
 
     table = Table("bundle", "model", "labels", "MB", Column(overflow="fold"), box=None)
     for row in rows:
         name = f"{row['name']} {row['version']}"
         table.add_row(row["bundle"], name, str(row["labels"] or ""), str(row["megabytes"]), row["fault"])
-    Console(highlight=False).print(table)
+    Terminal(highlight=False, markup=False).print(table)
 
 
 def _facts(path: Path, card: Card) -> dict[str, Any]:

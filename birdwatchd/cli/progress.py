@@ -8,12 +8,12 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
 from birdwatchd.analysis.study import resume_file
+from birdwatchd.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ class Progress:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._screen = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._screen = Terminal(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._bar = Bar(
             BarColumn(),
             TextColumn("{task.description}", markup=False),
@@ -127,7 +127,7 @@ def show_table(findings: Iterable[Findings]) -> None:
             span = (f"{row.start_seconds:.1f} s", f"{row.end_seconds:.1f} s")
             time_of_day = row.time[:19].replace("T", " ")
             table.add_row(row.file, *span, time_of_day, row.common_name, f"{row.score:.2f}")
-    Console(highlight=False, markup=False).print(table if table.row_count else "no detections")
+    Terminal(highlight=False, markup=False).print(table if table.row_count else "no detections")
 
 
 def _without_shard(words: Sequence[str]) -> list[str]:

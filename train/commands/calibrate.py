@@ -32,9 +32,9 @@ def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, ho
       birdwatchd-train calibrate runs/mine/best.ckpt mine.csv
       birdwatchd-train calibrate runs/mine/best.ckpt mine.csv --precision 0.99
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from birdwatchd.cli.terminal import Terminal
     from birdwatchd.errors import UserError
     from train.calibrate import calibrate as calibrated
     from train.calibration import write_calibration
@@ -64,7 +64,7 @@ def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, ho
         shares = (f"{found.precision[number]:.3f}", f"{found.recall[number]:.3f}")
         threshold = f"{calibration.thresholds[number]:.3f}"
         table.add_row(label.common_name, str(found.positives[number]), threshold, *shares)
-    Console(markup=False, highlight=False).print(table)
+    Terminal(markup=False, highlight=False).print(table)
     for name in unreached:
         click.echo(f"{name} does not reach precision {precision:g}: it will hardly be reported", err=True)
     click.echo(f"written to {path}", err=True)

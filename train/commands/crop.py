@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from birdwatchd.cli.screen import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -162,11 +164,11 @@ def _progress() -> Any:
 
 def _tell(cutter: Cutter, failures: Sequence[str], cut: Cut, jobs: Sequence[tuple[Path, str]]) -> None:
     for complaint in cutter.complaints:
-        click.echo(f"cut as far as it goes: {complaint}", err=True)
+        say(f"cut as far as it goes: {complaint}")
     if failures and len(jobs) > 1:
-        click.echo(f"skipped, cannot be read: {len(failures)}", err=True)
+        say(f"skipped, cannot be read: {len(failures)}")
         for failure in failures:
-            click.echo(f"  {failure}", err=True)
+            say(f"  {failure}")
     if cut.annotations is not None:
         from train.annotations import of_recording
 
@@ -177,7 +179,7 @@ def _tell(cutter: Cutter, failures: Sequence[str], cut: Cut, jobs: Sequence[tupl
         }
         elsewhere = sorted({one.file.removeprefix("\0") for one in cut.annotations if one not in known})
         if elsewhere:
-            click.echo(f"annotations of recordings that were not given: {', '.join(elsewhere[:5])}", err=True)
+            say(f"annotations of recordings that were not given: {', '.join(elsewhere[:5])}")
 
 
 def _why_nothing(cut: Cut) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from birdwatchd.cli.screen import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -74,7 +76,7 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
     events, seconds = _events(files[0], options["annotated"]) if options["annotated"] else (None, 0.0)
     page = write_report(options["output"], judged, events, seconds)
     _show(judged, events)
-    click.echo(f"written to {page}", err=True)
+    say(f"written to {page}")
 
 
 def _judged(model: Path, manifest: Path, options: Mapping[str, Any]) -> Evaluation:
@@ -121,7 +123,7 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> Evaluation:
     with tempfile.TemporaryDirectory(prefix="birdwatchd-train-") as folder:
 
         def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
-            click.echo(f"fold {fold}", err=True)
+            say(f"fold {fold}")
             place = Path(folder) / str(fold)
             trained = fit(settings, train_rows, validation_rows, place, labels=labels, cache=options["cache"])
             return of_trained(trained, f"fold {fold}")
@@ -143,15 +145,15 @@ def _events(bundle: Path, annotated: Path) -> tuple[dict[str, Matches], float]:
     rows = read_manifest(annotated)
     found, seconds, faults = detections_in(dict.fromkeys(row.path for row in rows), bundle)
     for fault in faults:
-        click.echo(f"left out: {fault}", err=True)
+        say(f"left out: {fault}")
     events: list[Span] = events_of(rows)
     return match(events, found), seconds
 
 
 def _show(judged: Evaluation, events: Mapping[str, Matches] | None) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from birdwatchd.cli.terminal import Terminal
     from train.events import total
     from train.report import TITLES, shown
 
@@ -166,7 +168,7 @@ def _show(judged: Evaluation, events: Mapping[str, Matches] | None) -> None:
             mean, deviation, least, most = spread[name]
             row.append(f"{mean:.3f} ± {deviation:.3f} ({least:.3f} to {most:.3f})")
         table.add_row(*row)
-    screen = Console(markup=False, highlight=False, soft_wrap=True)
+    screen = Terminal(markup=False, highlight=False, soft_wrap=True)
     screen.print(table)
     if events is not None:
         every = total(events)

@@ -39,9 +39,9 @@ def export(checkpoint: Path, output: str, **options: object) -> None:
       birdwatchd-train export runs/mine/best.ckpt mine --clips mine.csv --licence CC-BY-4.0
       birdwatchd-train export runs/mine/best.ckpt ./mine.pt --clips mine.csv --licence private --force
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from birdwatchd.cli.terminal import Terminal
     from birdwatchd.model.catalog import SUFFIX, models_folder
     from train.export import Origin, make_bundle
 
@@ -52,7 +52,7 @@ def export(checkpoint: Path, output: str, **options: object) -> None:
         table = Table("sound", "nearest label", "score", box=None, pad_edge=False)
         for one in found:
             table.add_row(one.sound, one.label.common_name, f"{one.score:.3f}")
-        Console(markup=False, highlight=False).print(table)
+        Terminal(markup=False, highlight=False).print(table)
 
     origin = Origin(
         *(str(options[name]) for name in ("version", "licence", "data", "data_licence", "source"))

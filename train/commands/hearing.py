@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from birdwatchd.cli.screen import say
 from train.scoring import score
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def heard(listener: Listener, rows: Sequence[Row], hop_seconds: float | None = N
             listener, rows, hop_seconds=hop_seconds, progress=lambda done: bar.update(task, completed=done)
         )
     for fault in scores.faults:
-        click.echo(f"left out: {fault}", err=True)
+        say(f"left out: {fault}")
     if scores.unknown:
         names = ", ".join(sorted(scores.unknown))
-        click.echo(f"no labels of the model, taken as absent: {names}", err=True)
+        say(f"no labels of the model, taken as absent: {names}")
     return scores

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from birdwatchd.cli.screen import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -122,7 +124,7 @@ def list_(sources: Sequence[Path], **options: Any) -> None:
             )
     clips = [replace(one, row=row) for one, row in zip(sifted.clips, placed, strict=True)]
     for line in (*said, *warnings(clips)):
-        click.echo(f"note: {line}", err=True)
+        say(f"note: {line}")
     screen = open_screen()
     screen.print(census(clips))
     screen.print(f"\n{count_clips(len(placed))} in {options['output']}", soft_wrap=True)
@@ -200,20 +202,20 @@ def _tell_left_out(sifted: Sifted, rows: Sequence[Row], *, name_all: bool) -> No
     }
     for kind, names in kinds.items():
         if names:
-            click.echo(f"left out, {kind}: {len(names)}", err=True)
+            say(f"left out, {kind}: {len(names)}")
             for name in names if name_all else names[:_SHOWN]:
-                click.echo(f"  {name}", err=True)
+                say(f"  {name}")
             if len(names) > _SHOWN and not name_all:
-                click.echo(f"  … and {len(names) - _SHOWN} more (--all names them)", err=True)
+                say(f"  … and {len(names) - _SHOWN} more (--all names them)")
     for one in sifted.clips:
         if one.complaint:
-            click.echo(f"taken as far as it goes: {one.row.path}: {one.complaint}", err=True)
+            say(f"taken as far as it goes: {one.row.path}: {one.complaint}")
     if not sifted.clips:
         raise UserError("no clip is of use: see above why")
     left = {species for one in sifted.clips for species in species_of(one.row)}
     gone = sorted({species for row in rows for species in species_of(row)} - left - {NOTHING})
     for species in gone:
-        click.echo(f"left out, a class without any clip that is of use: {species!r}", err=True)
+        say(f"left out, a class without any clip that is of use: {species!r}")
 
 
 def _place(rows: Sequence[Row], fractions: list[float] | None, options: Mapping[str, Any]) -> list[Row]:

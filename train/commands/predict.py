@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from birdwatchd.cli.screen import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -68,7 +70,7 @@ def predict(
                 yield from predictions(listener, file, top=top, hop_seconds=hop, over_time=over_time)
             except RecordingError as error:
                 failed += 1
-                click.echo(f"birdwatchd-train: {error}", err=True)
+                say(f"birdwatchd-train: {error}")
 
     if sys.stdout.isatty() and not as_csv:
         _show(found())
@@ -88,8 +90,9 @@ def _write(found: Iterable[Prediction]) -> None:
 
 
 def _show(found: Iterable[Prediction]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from birdwatchd.cli.terminal import Terminal
 
     table = Table("", "seconds", "label", "score", box=None, pad_edge=False)
     last = None
@@ -99,4 +102,4 @@ def _show(found: Iterable[Prediction]) -> None:
         last = (one.path, one.start)
         where = (str(one.path), f"{one.start:.1f}-{one.end:.1f}") if new else ("", "")
         table.add_row(*where, one.label.common_name, f"{one.score:.3f}", style=style)
-    Console(markup=False, highlight=False).print(table)
+    Terminal(markup=False, highlight=False).print(table)
