@@ -84,7 +84,15 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
         stack.enter_context(obeying_signals(stop.set, reload_asked.set))
         backups = stack.enter_context(Backups.of(config.store))
-        database = stack.enter_context(Database.open_or_renew(config.store.database, backups))
+        database = stack.enter_context(
+            Database.open_or_renew(
+                config.store.database,
+                backups,
+                give_way=Retention(
+                    config.store.clips_folder, config.store.retention, is_seasoned=lambda: False
+                ).tidy,
+            )
+        )
         clock = StationClock(last_seen(database))
         run_id = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         retention = Retention(

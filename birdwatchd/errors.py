@@ -8,7 +8,8 @@
     │   ├── StreamError      a stream that cannot be opened (no ffmpeg, wrong address)
     │   ├── BundleError      a model file that is not a model bundle
     │   ├── StoreError       a database that is newer, in use, or on a full disk
-    │   │   └── DamagedError a database that is not what was written to it
+    │   │   ├── DamagedError a database that is not what was written to it
+    │   │   └── FullError    the disk it lies on is full
     │   └── ServiceError     a port that cannot be listened at
     ├── Lapped               a reader of the ring was overtaken by its writer
     └── DeviceStuck          a sound system call that does not return
@@ -55,6 +56,10 @@ class DamagedError(StoreError):
 
 class ServiceError(UserError):
     """A port that cannot be listened at."""
+
+
+class FullError(StoreError):
+    """A database on a full disk."""
 
 
 class Lapped(BirdwatchdError):  # noqa: N818 - it names what happened, as StopIteration does

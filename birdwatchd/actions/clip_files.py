@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -36,25 +37,46 @@ def write_together(stem: Path, contents: Mapping[str, bytes]) -> None:
     Raises:
         OSError: nothing was written (a full disk, no permission).
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(stem.parent)
     places = {suffix: stem.with_name(stem.name + suffix) for suffix in contents}
     parts = {suffix: place.with_name(f".{place.name}{PART}") for suffix, place in places.items()}
     moved: list[Path] = []
     try:
-        for suffix, content in contents.items():
-            with parts[suffix].open("wb") as file:
+        with ExitStack() as stack:
+            for suffix, content in contents.items():
+                file = stack.enter_context(parts[suffix].open("wb"))
+                # Held until all of them are in their places, or this process is dead: so others know which.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        for suffix, place in places.items():
-            parts[suffix].replace(place)
-            moved.append(place)
+            for suffix, place in places.items():
+                parts[suffix].replace(place)
+                moved.append(place)
         _sync_folder(stem.parent)
     except BaseException:
         for path in (*parts.values(), *moved):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         raise
+
+
+def is_abandoned(part: Path) -> bool:
+    """Whether whoever began to write this file has died. False where that cannot be told."""
+    try:
+        with part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    """With its parents, so that a power cut does not take away a folder whose files are on the disk."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _sync_folder(one.parent)
 
 
 def _sync_folder(folder: Path) -> None:

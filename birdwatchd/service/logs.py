@@ -17,6 +17,8 @@ from birdwatchd.service.discretion import Discretion
 from birdwatchd.service.repeats import Repeats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor
 
     from birdwatchd.config.schema import Log
@@ -28,13 +30,31 @@ PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 
 
 class _Stderr:
-    """Writes to whatever sys.stderr is at the moment: a live display on the terminal exchanges it."""
+    """Writes to whatever sys.stderr is at the moment: a live display on the terminal exchanges it.
+
+    A log in a file may lie on a full disk, and its reader may have gone: that ends nothing. The next line that can be
+    written tells how many could not be.
+    """
+
+    def __init__(self) -> None:
+        self.missing = 0
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            self.missing += 1
+        else:
+            self.missing = 0
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        """Done with every line."""
+
+    def tell_missing(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
+        """A processor of structlog."""
+        return {**event, "lines_missing_before": self.missing} if self.missing else event
 
 
 def set_up(log: Log, secrets: Secrets) -> None:
@@ -59,11 +79,12 @@ def set_up(log: Log, secrets: Secrets) -> None:
     ]
     if not text:
         processors.append(_event_first)
+    stderr = _Stderr()
     ending: list[Processor] = [_with_priority] if _goes_to_journal() else []
     structlog.configure(
-        processors=[Repeats(), *processors, renderer, *ending],
+        processors=[Repeats(), stderr.tell_missing, *processors, renderer, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log.level.upper())),
-        logger_factory=_factory,
+        logger_factory=_factory(stderr),
         # A reload may change all of it.
         cache_logger_on_first_use=False,
     )
@@ -129,5 +150,5 @@ def _event_first(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return {**first, **event}
 
 
-def _factory(*_: Any) -> structlog.WriteLogger:
-    return structlog.WriteLogger(_Stderr())  # type: ignore[arg-type] # it writes and flushes; that is all that is used
+def _factory(stderr: _Stderr) -> Callable[..., structlog.WriteLogger]:
+    return lambda *_: structlog.WriteLogger(stderr)  # type: ignore[arg-type] # it writes and flushes; that is all that is used

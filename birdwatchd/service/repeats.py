@@ -21,7 +21,7 @@ WITHIN_SECONDS = 60.0
 """A line like one that was written so recently is counted instead."""
 KEEP = 500
 """So many different lines are remembered."""
-EACH = frozenset({"detection", "detection ended"})
+EACH = frozenset({"detection", "detection ended", "acted"})
 """Whatever else happens, every one of these is a line of its own."""
 PASSING = frozenset({"id", "species", "path", "at", "until", "start", "end"})
 """Fields that differ from line to line of the same kind. Numbers do, too."""

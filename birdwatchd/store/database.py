@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from birdwatchd.errors import DamagedError, StoreError
+from birdwatchd.errors import DamagedError, FullError, StoreError
 from birdwatchd.store import opening
 from birdwatchd.store.faults import damage_of, is_damage, sentence
 from birdwatchd.store.lock import WriterLock
@@ -20,7 +20,7 @@ from birdwatchd.store.renewal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from birdwatchd.store.backup import Backups
@@ -85,11 +85,17 @@ class Database:
             raise
 
     @classmethod
-    def open_or_renew(cls, path: Path, backups: Backups | None = None) -> Database:
+    def open_or_renew(
+        cls,
+        path: Path,
+        backups: Backups | None = None,
+        *,
+        give_way: Callable[[], object] | None = None,
+    ) -> Database:
         """Open it for a daemon that has to listen: look through it, and go on without it if it is damaged.
 
         It is moved aside then, and a new one begun, with what can be read of the damaged one and of the newest of
-        `backups`. All of that is in the log.
+        `backups`. All of that is in the log. On a full disk `give_way` is called, and it is tried once more.
 
         Raises:
             StoreError: it cannot be used for another reason, such as a full disk.
@@ -100,12 +106,12 @@ class Database:
         lock = _lock(path)
         try:
             try:
-                if backups is not None and backups.newest() and path.exists() and not path.stat().st_size:
-                    raise DamagedError(f"the database {path} is empty, and was not")  # noqa: TRY301 - as any other damage
-                connection = opening.open_for_writing(path, check=True)
-            except DamagedError as error:
-                aside = set_aside(path)
-                connection = begin_anew(path, aside, str(error), backups, seconds=STARTING_SECONDS)
+                connection = _open_or_renew(path, backups)
+            except FullError:
+                if give_way is None:
+                    raise
+                give_way()
+                connection = _open_or_renew(path, backups)
             return cls(path, connection, lock, backups=backups)
         except BaseException:
             lock.release()
@@ -262,3 +268,12 @@ def _lock(path: Path) -> WriterLock:
             "make it, or name another file (store.database in the config)"
         ) from error
     return WriterLock(path)
+
+
+def _open_or_renew(path: Path, backups: Backups | None) -> sqlite3.Connection:
+    try:
+        if backups is not None and backups.newest() and path.exists() and not path.stat().st_size:
+            raise DamagedError(f"the database {path} is empty, and was not")  # noqa: TRY301 - as any other damage
+        return opening.open_for_writing(path, check=True)
+    except DamagedError as error:
+        return begin_anew(path, set_aside(path), str(error), backups, seconds=STARTING_SECONDS)

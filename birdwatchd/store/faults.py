@@ -27,6 +27,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether there is no room on the disk."""
+    return _code(error) == sqlite3.SQLITE_FULL
+
+
 def damage_of(error: sqlite3.Error, path: Path) -> str:
     """What is wrong with a file for which `is_damage` holds."""
     if _code(error) == sqlite3.SQLITE_NOTADB:

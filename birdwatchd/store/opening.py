@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from birdwatchd.errors import DamagedError, StoreError
-from birdwatchd.store.faults import BUSY_SECONDS, damage_of, is_damage, sentence
+from birdwatchd.errors import DamagedError, FullError, StoreError
+from birdwatchd.store.faults import BUSY_SECONDS, damage_of, is_damage, is_full, sentence
 from birdwatchd.store.schema import APPLICATION_ID, STEPS
 
 if TYPE_CHECKING:
@@ -83,10 +83,13 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def open_for_writing(path: Path, *, check: bool = False) -> sqlite3.Connection:
-    """A connection to a database that is there then, and up to date. With `check` all of it is looked through first.
+    """A connection to a database that is there then, and up to date.
+
+    With `check` all of it is looked through first, and something is written.
 
     Raises:
         DamagedError: it is not what was written.
+        FullError: there is no room for it.
         StoreError: it cannot be used.
     """
     try:
@@ -95,13 +98,15 @@ def open_for_writing(path: Path, *, check: bool = False) -> sqlite3.Connection:
             if check:
                 _check(connection, path)
             _prepare(connection, path)
+            if check:
+                _write_something(connection)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         if is_damage(error):
             raise DamagedError(damage_of(error, path)) from error
-        raise StoreError(sentence(error, path)) from error
+        raise (FullError if is_full(error) else StoreError)(sentence(error, path)) from error
     return connection
 
 
@@ -136,6 +141,12 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise DamagedError(f"the database {path} is damaged ({' '.join(str(found).split())})")
+
+
+def _write_something(connection: sqlite3.Connection) -> None:
+    """An open file says nothing of room on its disk."""
+    with transaction(connection):
+        connection.execute(f"PRAGMA user_version = {len(STEPS)}")
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

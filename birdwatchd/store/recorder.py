@@ -274,6 +274,7 @@ class Recorder:
             )
         self._database.renew()
         self._renewed = self._monotonic()
+        self._traces_after = 0
         with self._database.transaction() as connection:
             runs.resume(connection, self._run)
 

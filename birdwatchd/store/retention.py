@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from birdwatchd.actions.clip_files import is_abandoned
 from birdwatchd.store.inside import delete_file, delete_folder
-from birdwatchd.store.shelf import Shelf, order
+from birdwatchd.store.shelf import PART, Shelf, order
 from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ WRITING_SECONDS = 60.0
 LOOKING_SHARE = 0.1
 """Of the time, at most, is spent on looking through the folder for what may give way."""
 ABANDONED_SECONDS = DAY_SECONDS
-"""A file that began to be written so long ago, and no folder was used for so long: whoever did has died."""
+"""Nobody goes on with an hour's recording that was written to so long ago, nor uses a folder."""
+RECORDINGS = "recordings"
+"""Where hours are, below the folder."""
+PICTURE = ".png"
+"""What lies beside a clip and has no sidecar of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class Retention:
             too_old = self._delete(old)
             if old:
                 self._look()
-            self._sweep(contents.parts, now)
+            self._sweep(contents, now)
             made_way, self._made_way = self._made_way, Gone()
             self._make_room(0)
             made_way, self._made_way = made_way + self._made_way, Gone()
@@ -221,17 +226,33 @@ class Retention:
         self._size -= gone.size
         return gone
 
-    def _sweep(self, found: Iterable[tuple[Path, float]], now: float) -> None:
-        """Take away what nobody will finish writing, and folders that are empty."""
-        parts = dict(found)
-        for path, written in parts.items():
-            # Not written since the last look either: a clock that was set makes everything look old.
-            if now - written > ABANDONED_SECONDS and self._unfinished.get(path) == written:
-                delete_file(self._folder, path)
+    def _sweep(self, contents: Contents, now: float) -> None:
+        """Take away what whoever wrote it will not finish, as he died, and folders that are empty."""
+        parts = dict(contents.parts)
+        dead = [path for path, written in parts.items() if self._is_dead(path, written, now)]
+        for path in dead:
+            delete_file(self._folder, path)
         self._unfinished = parts
+        left = len(dead)
+        for sidecar, described in contents.alone:
+            part = described.with_name(f".{described.name}{PART}")
+            # Looked up again: a moment ago it may just have been moved into its place.
+            if not part.exists() and not described.exists():
+                for path in (sidecar.with_suffix(PICTURE), sidecar):
+                    delete_file(self._folder, path)
+                left += 1
+        if left:
+            logger.warning("clips that were not finished are deleted", clips=left)
         for parent, folders, _ in os.walk(self._folder, topdown=False):
             for folder in folders:
                 with suppress(OSError):  # it is not empty
                     path = Path(parent, folder)
                     if now - path.lstat().st_mtime > ABANDONED_SECONDS:
                         delete_folder(self._folder, path)
+
+    def _is_dead(self, part: Path, written: float, now: float) -> bool:
+        if self._folder / RECORDINGS not in part.parents:
+            return is_abandoned(part)
+        # What is recorded continuously has no lock, and is mended by who goes on with it. Not written since the last look
+        # either: a clock that was set makes everything look old.
+        return now - written > ABANDONED_SECONDS and self._unfinished.get(part) == written

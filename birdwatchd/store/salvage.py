@@ -15,11 +15,13 @@ from birdwatchd.store.pages import Pages, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from birdwatchd.store.pages import Value
 
 _CHUNK = 1000
+_NEEDED = b"every row has it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +29,16 @@ class _Table:
     """How the rows of a table are told from all others, and which of two of the same key is the later."""
 
     name: str
-    columns: tuple[str, ...]
+    columns: dict[str, Value]
+    """And what a row has in each where it is older than the column; `_NEEDED` in those that every row has."""
     read: Callable[[Mapping[str, Any]], object]
     """Raises when the values make no sense: a page may be whole and not what was written, and whoever reads it later
     would stumble."""
-    key: str
+    key: str = ""
     is_unfinished: str = ""
     """As SQL: one like this gives way to another of the same key."""
     place: str = ""
     """Its place, which is in the order of writing; without one in a table of a key alone."""
-    later: tuple[Value, ...] = ()
-    """What its last columns hold in rows that were written before there were such columns."""
-
-    def whole(self, values: Sequence[Value]) -> Sequence[Value] | None:
-        """A row's values, one for each column; None when that is a row of no such table."""
-        missing = len(self.columns) - len(values)
-        if not 0 <= missing <= len(self.later):
-            return None
-        return (*values, *self.later[len(self.later) - missing :])
 
 
 def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_places: bool) -> dict[str, int]:
@@ -65,34 +59,30 @@ def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_place
     tables = _tables(into)
     copied = {table.name: 0 for table in tables}
     with Pages(damaged) as pages:
-        found = rows(pages)
-        while time.monotonic() < until and (chunk := list(islice(found, _CHUNK))):
+        every = rows(pages)
+        while time.monotonic() < until and (chunk := list(islice(every, _CHUNK))):
             with transaction(into):
                 for place, values in chunk:
-                    table = _table_of(place, values, tables)
-                    whole = None if table is None else table.whole(values)
-                    if table is not None and whole is not None:
-                        copied[table.name] += _write(into, table, whole, place if keep_places else None)
+                    found = _find_table(place, values, tables)
+                    if found is not None:
+                        table, named = found
+                        copied[table.name] += _write(into, table, named, place if keep_places else None)
     return copied
 
 
 def _tables(into: sqlite3.Connection) -> list[_Table]:
-    def columns(table: str) -> tuple[str, ...]:
-        return tuple(row["name"] for row in into.execute(f"PRAGMA table_info({table})"))
-
     return [
         _Table(
             "detections",
-            columns("detections"),
+            _columns(into, "detections"),
             detections.from_row,  # type: ignore[arg-type] # it asks by name
             key="id",
             is_unfinished="detections.state = 'started'",
             place="rowid",
-            later=("",),
         ),
         _Table(
             "deliveries",
-            columns("deliveries"),
+            _columns(into, "deliveries"),
             deliveries.to_entry,  # type: ignore[arg-type] # as above
             key="detection_id, state, action",
             is_unfinished="deliveries.status = 'waiting'",
@@ -100,50 +90,82 @@ def _tables(into: sqlite3.Connection) -> list[_Table]:
         ),
         _Table(
             "runs",
-            columns("runs"),
-            lambda row: (from_text(row["started_utc"]), from_text(row["seen_utc"])),
+            _columns(into, "runs"),
+            lambda row: (_moment(row["started_utc"]), _moment(row["seen_utc"])),
             key="run_id",
             is_unfinished="runs.version = ''",
             place="rowid",
         ),
         _Table(
-            "ledger",
-            columns("ledger"),
-            lambda row: (from_text(row["hour_utc"]), float(row["seconds"])),
-            key="hour_utc, source, kind, cause",
+            "clock_steps",
+            _columns(into, "clock_steps"),
+            lambda row: (_moment(row["before_utc"]), float(row["seconds"])),
+            place="rowid",
         ),
         _Table(
-            "accounted",
-            columns("accounted"),
-            lambda row: from_text(row["until_utc"]),
-            key="source",
+            "ledger",
+            _columns(into, "ledger"),
+            lambda row: (_moment(row["hour_utc"]), float(row["seconds"])),
+            key="hour_utc, source, kind, cause",
         ),
+        _Table("accounted", _columns(into, "accounted"), lambda row: _moment(row["until_utc"]), key="source"),
     ]
 
 
-def _table_of(place: int | None, values: Sequence[Value], tables: Iterable[_Table]) -> _Table | None:
-    """The table that a row can only be of."""
+def _columns(into: sqlite3.Connection, table: str) -> dict[str, Value]:
+    return {
+        row["name"]: _NEEDED
+        if row["dflt_value"] is None
+        else into.execute(f"SELECT {row['dflt_value']}").fetchone()[0]
+        for row in into.execute(f"PRAGMA table_info({table})")
+    }
+
+
+def _moment(text: Value) -> datetime:
+    moment = from_text(text) if isinstance(text, str) else None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(text)
+    return moment
+
+
+def _named(place: int | None, values: Sequence[Value], table: _Table) -> dict[str, Value] | None:
+    """A row's values by name; None when it is of another table, as far as the number of its columns says so."""
+    left = list(table.columns.items())[len(values) :]
+    # A row that is older than a column does not have it: it is as the step that added it says.
+    if (
+        len(values) > len(table.columns)
+        or (place is None) is bool(table.place)
+        or _NEEDED in dict(left).values()
+    ):
+        return None
+    named = dict(zip(table.columns, values, strict=False)) | dict(left)
+    if table.place == "number":
+        named["number"] = place  # it is not written twice
+    return named
+
+
+def _find_table(
+    place: int | None, values: Sequence[Value], tables: Iterable[_Table]
+) -> tuple[_Table, dict[str, Value]] | None:
+    """The table that a row can only be of, and its values by name."""
     for table in tables:
-        whole = table.whole(values)
-        if whole is not None and (place is None) is (table.place == ""):
-            named = dict(zip(table.columns, whole, strict=True))
-            if table.place == "number":
-                named["number"] = place  # it is not written twice
-            try:
+        named = _named(place, values, table)
+        try:
+            if named is not None:
                 table.read(named)
-            except (ValueError, TypeError, LookupError, AttributeError):
-                continue
-            return table
+                return table, named
+        except (ValueError, TypeError, LookupError, AttributeError):
+            continue
     return None
 
 
-def _write(into: sqlite3.Connection, table: _Table, values: Sequence[Value], place: int | None) -> int:
-    named = dict(zip(table.columns, values, strict=True))
+def _write(into: sqlite3.Connection, table: _Table, named: dict[str, Value], place: int | None) -> int:
     if table.place:
         named.pop(table.place, None)
         if place is not None:
             named[table.place] = place
     update = ", ".join(f"{name} = excluded.{name}" for name in named if name != table.place)
+    conflict = f"ON CONFLICT ({table.key})" if table.key else "ON CONFLICT"
     how = f"DO UPDATE SET {update} WHERE {table.is_unfinished}" if table.is_unfinished else "DO NOTHING"
     try:
         if table.name == "detections":
@@ -155,7 +177,7 @@ def _write(into: sqlite3.Connection, table: _Table, values: Sequence[Value], pla
             )
         return into.execute(
             f"INSERT INTO {table.name} ({', '.join(named)}) VALUES ({', '.join('?' * len(named))})"  # noqa: S608 - names of ours
-            f" ON CONFLICT ({table.key}) {how}",
+            f" {conflict} {how}",
             tuple(named.values()),
         ).rowcount
     except sqlite3.IntegrityError:

@@ -44,7 +44,9 @@ class Contents:
     size: int
     """Of all files, somebody else's too."""
     parts: list[tuple[Path, float]]
-    """Files that are, or were, being written, and when they were last."""
+    """Hidden files that are, or were, being written, and when they were last."""
+    alone: list[tuple[Path, Path]]
+    """Sidecars of clips and pictures, each with the file that it describes, which is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class _Said:
     species: str = ""
     score: float = 0.0
     reviewed: bool = False
+    file: str = ""
+    """The clip or picture that it describes."""
 
 
 class Shelf:
@@ -70,17 +74,28 @@ class Shelf:
         items: list[Item] = []
         size = 0
         parts: list[tuple[Path, float]] = []
+        alone: list[tuple[Path, Path]] = []
         said: dict[str, _Said] = {}
         for parent, _, _ in os.walk(self.folder):
             found = list(_files(parent))
             size += sum(status.st_size for _, status in found)
-            parts += [(Path(parent, name), status.st_mtime) for name, status in found if name.endswith(PART)]
+            parts += [
+                (Path(parent, name), status.st_mtime)
+                for name, status in found
+                if name.startswith(".") and name.endswith(PART)
+            ]
             sidecars = {
                 name.removesuffix(SIDECAR): status for name, status in found if name.endswith(SIDECAR)
             }
             known = {
                 stem: self._read(Path(parent, stem + SIDECAR), status) for stem, status in sidecars.items()
             }
+            names = {name for name, _ in found}
+            alone += [
+                (Path(parent, stem + SIDECAR), Path(parent, one.file))
+                for stem, one in known.items()
+                if one.file and one.file not in names
+            ]
             said |= {str(Path(parent, stem)): one for stem, one in known.items()}
             groups: dict[str, list[tuple[str, os.stat_result]]] = {}
             for name, status in found:
@@ -91,7 +106,7 @@ class Shelf:
                 _item(parent, files, known[stem]) for stem, files in groups.items() if known[stem].is_ours
             ]
         self._said = said
-        return Contents(items, size, parts)
+        return Contents(items, size, parts, alone)
 
     def _read(self, path: Path, status: os.stat_result) -> _Said:
         earlier = self._said.get(str(path)[: -len(SIDECAR)])
@@ -103,12 +118,14 @@ class Shelf:
                 return _Said(status.st_mtime_ns, is_ours=False)
             detection = told.get("detection") or {}
             score = float(detection.get("score", 0.0))
+            described = told.get("clip") or told.get("picture") or {}
             return _Said(
                 status.st_mtime_ns,
                 is_ours=True,
                 species=str(detection.get("scientific_name", "")),
                 score=score if math.isfinite(score) else 0.0,
                 reviewed=told.get("reviewed") is True,
+                file=Path(str(described.get("file", ""))).name,
             )
         except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return _Said(status.st_mtime_ns, is_ours=False)

@@ -44,3 +44,30 @@ def fill(disk: Path) -> Path:
             except OSError:
                 continue
     return ballast
+
+
+@contextmanager
+def real_disk(place: Path, megabytes: int = 16) -> Iterator[Path]:
+    """An ext4 of its own, in a file. `fail` makes it what a card becomes that the kernel has given up on."""
+    image = place.with_suffix(".img")
+    image.write_bytes(b"")
+    os.truncate(image, megabytes * 1024 * 1024)
+    place.mkdir()
+    for words in (["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(place)]):
+        try:
+            made = subprocess.run(words, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip(f"no {words[0]} here")
+        if made.returncode:
+            pytest.skip(f"no disk may be made here: {made.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fail(disk: Path) -> None:
+    """From now on it can be read, and nothing be written, not even by who has a file open: as after an error of the card."""
+    subprocess.run(["mount", "-o", "remount,abort", disk], check=True)
+    with pytest.raises(OSError, match="Read-only"):
+        (disk / "x").touch()

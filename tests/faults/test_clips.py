@@ -114,7 +114,7 @@ def test_a_full_disk_stops_clips_not_listening(small_disk: Path, tmp_path: Path,
     )
     assert "Traceback" not in done.stderr, done.stderr
     log = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    assert len([line for line in log if line["event"] == "acted"]) == 2
+    assert len([line for line in log if line["event"] == "acted"]) == 2, done.stderr
     assert "continuous recording pauses" in {line["event"] for line in log}
     found = subprocess.run(
         [*birdwatchd, "detections", "-c", config, "--json"], capture_output=True, check=True

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from birdwatchd.errors import StoreError
-from birdwatchd.store import detections, opening, runs
+from birdwatchd.store import detections, opening
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Choice as Anything
@@ -20,7 +19,6 @@ from birdwatchd.store.deliveries import Order, add
 from birdwatchd.store.deliveries import find as find_deliveries
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
-from birdwatchd.store.salvage import salvage
 from birdwatchd.store.schema import APPLICATION_ID, STEPS
 from tests.acting import Notebook, config, post, wait_until
 from tests.doubles import sample_tally
@@ -195,6 +193,27 @@ def test_a_torn_log_beside_a_torn_database_is_read_as_far_as_it_goes(tmp_path: P
     assert len(found) > 20
 
 
+def test_rows_that_are_older_than_a_column_are_read_too(tmp_path: Path) -> None:
+    """SQLite adds a column to a table, not to its rows."""
+    path = tmp_path / "db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "STEPS", STEPS[:2])
+        with Database.open(path) as database, database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO runs VALUES ('run-1', ?, ?, ?, '1', 'tiny-1', 'wood', '')", 3 * (T,)
+            )
+            row = detections.to_row(detection())[: detections.COLUMNS.index("state") + 1]
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO detections VALUES ({marks})", row)  # noqa: S608 - question marks
+    Database.open(path).close()
+    header_garbage(path, random.Random(1))
+    Database.open_or_renew(path).close()
+    assert rows(path) == [detection()]
+
+
+T = "2026-05-09T04:42:10.000000Z"
+
+
 def test_of_rows_that_are_no_longer_what_was_written_none_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "db"
     written = fill(path, 50)
@@ -323,25 +342,3 @@ def test_where_it_cannot_be_moved_that_is_a_sentence(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         with pytest.raises(StoreError, match="Read-only file system"):
             Database.open_or_renew(path)
-
-
-def test_rows_from_before_there_was_a_column_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(opening, "STEPS", STEPS[:3])
-        with Database.open(tmp_path / "old") as database, database.transaction() as connection:
-            runs.begin(connection, runs.Run("run-1", DAWN, DAWN, None, "", "", "", ""))
-            old = dict(zip(detections.COLUMNS, detections.to_row(detection(0)), strict=True))
-            del old["dating"]
-            connection.execute(
-                f"INSERT INTO detections ({', '.join(old)}) VALUES ({', '.join('?' * len(old))})",  # noqa: S608 - columns
-                list(old.values()),
-            )
-    with Database.open(tmp_path / "old"):
-        pass  # it is brought up to date, and SQLite leaves the rows as they were
-    with Database.open(tmp_path / "new") as database:
-        with database.transaction() as connection:
-            pass
-        salvage(tmp_path / "old", connection, until=time.monotonic() + 60, keep_places=True)
-        assert list(find(database, Choice())) == [detection(0)]

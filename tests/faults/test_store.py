@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,18 +29,15 @@ from pathlib import Path
 from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
 from tests.faults.disks import fill, needs_root, small_disk
-from tests.rows import candidate, detection, entry
+from tests.rows import detection
 
 path, run = Path(sys.argv[1]), sys.argv[2]
 number = int(run) * 100_000
 with Database.open(path) as database:
-    recorder = Recorder(database, run_id=run, flush_rows=20)
+    recorder = Recorder(database, run_id=run)
     while True:
         number += 1
-        recorder.record(detection(number, seconds=3, run_id=run, state="started", clip_path="x" * (number % 5000)))
-        recorder.trace([candidate(number)])
-        recorder.account([entry(1.0)])
-        recorder.record(detection(number, seconds=9, run_id=run, clip_path="x" * (number % 5000)))
+        recorder.record(detection(number, run_id=run))
         print("acknowledged", number, flush=True)
 """
 
@@ -68,50 +63,6 @@ def writer(path: Path, run: int) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def said_by(process: subprocess.Popen[str]) -> set[int]:
-    """What a dead writer had acknowledged. Its last line may be torn."""
-    assert process.stdout is not None
-    lines = process.stdout.read().split("\n")[:-1]
-    return {int(line.removeprefix(ACKNOWLEDGED)) for line in lines if line.startswith(ACKNOWLEDGED)}
-
-
-def kill_at_random_moments(path: Path, times: int) -> None:
-    """What was acknowledged has to be there, whole, and once, however often the writer dies."""
-    moments = random.Random(1)
-    acknowledged: set[int] = set()
-    for run in range(1, times + 1):
-        with writer(path, run) as process:
-            time.sleep(moments.uniform(0, 0.15))
-            process.kill()
-            acknowledged |= said_by(process) | {run * 100_000 + 1}
-        with Database.open(path, read_only=True) as database:
-            assert database.rows("PRAGMA integrity_check")[0][0] == "ok"
-            found = {round(one.start_sample / 48000): one for one in find(database, Choice())}
-        assert acknowledged <= found.keys()
-        for number in acknowledged:
-            assert found[number] == detection(
-                number, seconds=9, run_id=str(number // 100_000), clip_path="x" * (number % 5000)
-            )
-        # At most the one that was being written, and that one whole: as it was when it started.
-        for number in found.keys() - acknowledged:
-            length = (found[number].end - found[number].start).total_seconds()
-            assert length in (3, 9)
-    with Database.open(path) as database:
-        assert database.rows("SELECT count(*) FROM runs WHERE ended_utc IS NULL")[0][0] == times
-        Recorder(database, run_id="the last")
-        assert all(one.state == "ended" for one in find(database, Choice()))
-
-
-def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    kill_at_random_moments(tmp_path / "db", 20)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1200)
-def test_a_writer_killed_two_hundred_times_loses_nothing(tmp_path: Path) -> None:
-    kill_at_random_moments(tmp_path / "db", 200)
 
 
 @needs_root

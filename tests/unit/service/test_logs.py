@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAY = """
 import logging, sys, threading
@@ -77,3 +80,36 @@ def test_a_stream_that_is_not_the_journals_gets_plain_lines(
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", stream)
     assert all(line.startswith("{") for line in said("json", journal=False))
+
+
+FILL = """
+import resource, sys
+import structlog
+from birdwatchd.config.schema import Log
+from birdwatchd.config.secrets import Secrets
+from birdwatchd.service.logs import set_up
+set_up(Log(format="json"), Secrets())
+log = structlog.get_logger()
+log.info("before")
+limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))  # no file takes any more, as on a full disk
+log.info("gone")
+log.error("gone too")
+resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+log.info("after")
+log.info("and on")
+"""
+
+
+def test_a_log_on_a_full_disk_ends_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        subprocess.run(
+            [sys.executable, "-c", FILL],
+            stderr=file,
+            check=True,
+            timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    told = [(line["event"], line.get("lines_missing_before")) for line in lines]
+    assert told == [("before", None), ("after", 2), ("and on", None)]
