@@ -52,7 +52,11 @@ DRAIN_SECONDS = 3600.0
 )
 @click.option("--microphone", is_flag=True, help="A real sound server's null sink, too; at real time only.")
 @click.option(
-    "--fault", "names", multiple=True, metavar="NAME", help="Only this fault; repeatable. All when left out."
+    "--fault",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this fault; repeatable. All when left out; one that is none has them listed.",
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Write the report here, too.")
 @click.option(
@@ -216,4 +220,4 @@ def _drain(world: World) -> None:
 
 
 if __name__ == "__main__":
-    soak()
+    soak(prog_name="scripts/soak")

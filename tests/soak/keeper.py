@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 RESTART_SECONDS = 30.0
 WATCHDOG_SECONDS = 60.0
 STOP_SECONDS = 90.0
+READY_SECONDS = 180.0
+"""Of ours, on a machine that has much else to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,19 @@ class Keeper:
         if (pid := self.pid) is not None:
             os.kill(pid, number)
 
-    def wait_ready(self, seconds: float = 600.0) -> None:
-        """Until it says that it listens: so many of its seconds at most, and half a minute of ours."""
-        wait_until(lambda: self.is_ready, "the daemon is ready", max(60.0, seconds / self.clock.speed))
+    def wait_ready(self) -> None:
+        """Until it says that it listens.
+
+        Raises:
+            SystemExit: it does not, and starting it again does not help.
+        """
+        try:
+            wait_until(lambda: self.is_ready, "the daemon is ready", READY_SECONDS)
+        except AssertionError:
+            last = Path(self._log.name).read_text(errors="replace").splitlines()[-10:]
+            raise SystemExit(
+                "\n".join(["soak: the daemon does not get ready; it said last:", *last])
+            ) from None
 
     def children(self) -> list[int]:
         """Its child processes."""
