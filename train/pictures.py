@@ -25,7 +25,7 @@ DOTS_PER_INCH = 110
 
 def confusion_png(matrix: NDArray[np.int64], names: Sequence[str]) -> bytes:
     """The confusion matrix (labels + 1, labels + 1), each row coloured by its shares. Rows nobody is in are left out."""
-    names = [*names, "nothing"]
+    names = [*map(_literal, names), "nothing"]
     rows = np.flatnonzero(matrix.sum(axis=1))
     shares = matrix[rows] / matrix[rows].sum(axis=1, keepdims=True)
     size = 2.5 + 0.42 * len(names)
@@ -62,7 +62,7 @@ def precision_recall_png(
             [0, *recall],
             [precision[0], *precision],
             where="pre",
-            label=f"{names[label]} ({areas[label]:.2f})",
+            label=f"{_literal(names[label])} ({areas[label]:.2f})",
         )
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.03))
     axes.grid(alpha=0.3)
@@ -71,6 +71,11 @@ def precision_recall_png(
     if len(areas) > len(worst):
         axes.set_title(f"the {len(worst)} of {len(areas)} labels that do worst", fontsize=9)
     return _png(figure)
+
+
+def _literal(name: str) -> str:
+    """What stands between two dollars would be read as a formula."""
+    return name.replace("$", r"\$")
 
 
 def _png(figure: Figure) -> bytes:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 
 from birdwatchd.actions.http import is_web_address
 from birdwatchd.actions.placeholders import MEANINGS, refuse_unknown
-from birdwatchd.actions.program import missing_program, program_path
+from birdwatchd.actions.program import missing_program, program_path, refuse_in_script
 from birdwatchd.config.kinds import FilePath, Name, Numeric, Option, Seconds, SomeText, Takes, refusal
 from birdwatchd.config.opening import EXPOSED, opening
 from birdwatchd.config.trigger import ActionConfig
@@ -36,6 +36,7 @@ def _words(words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         refuse_unknown(argument, FILE | MEANINGS)
     if not any("{file}" in argument for argument in arguments):
         raise ValueError("must say with {file} where the program has to write the picture")
+    refuse_in_script([word.replace("{file}", "") for word in words])
     return (program_path(program, info), *arguments)
 
 

@@ -10,7 +10,13 @@ from birdwatchd.actions import Action, ActionConfig, Context, GiveUp, Postpone
 from birdwatchd.actions.child import Overdue, run_child
 from birdwatchd.actions.payload import encoded
 from birdwatchd.actions.placeholders import MEANINGS, fill_argument, meanings_of, refuse_unknown
-from birdwatchd.actions.program import clean_environment, home, missing_program, program_path
+from birdwatchd.actions.program import (
+    clean_environment,
+    home,
+    missing_program,
+    program_path,
+    refuse_in_script,
+)
 from birdwatchd.config.kinds import FilePath, Numeric, SomeText, Takes
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ def _words(words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "\0" in argument:
             raise ValueError("has a NUL character; no program can be given one")
         refuse_unknown(argument, MEANINGS)
+    refuse_in_script(words)
     return (program_path(program, info), *arguments)
 
 
@@ -53,7 +60,8 @@ class Command(Action):
 
     When it takes too long, it and all that it started are ended. What it leaves running when it exits is ended too,
     unless started with `setsid`. A value that begins with `-` loses its dashes where it would begin an argument, so that
-    no name can become an option.
+    no name can become an option. In a script that a shell gets (`[sh, -c, …]`) a placeholder is refused, as a name could end
+    it: write `"$BIRDWATCHD_SPECIES"` there.
 
     The placeholders, here, for `camera` and for `notify` alike (times are the station's own):
 

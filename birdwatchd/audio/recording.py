@@ -19,6 +19,7 @@ from birdwatchd.audio.clock import FileClock
 from birdwatchd.audio.decoding import SUFFIXES, open_sound
 from birdwatchd.audio.recorded_at import recorded_at
 from birdwatchd.audio.ring import Ring
+from birdwatchd.config.plain import plain
 from birdwatchd.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Recording:
     @property
     def fault(self) -> str:
         """The last file's fault, until samples arrive again."""
-        return self._fault
+        return plain(self._fault)  # it may tell the name of a file, which may be anything
 
     def start(self) -> None:
         """Open the first file that can be read, and begin to write.

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from birdwatchd.config.clip_name import DEFAULT as CLIP_NAME
 from birdwatchd.config.clip_name import ClipName
+from birdwatchd.config.plain import is_plain_line
 from birdwatchd.config.span import parse_span
 
 CLIP_NAME_WORDS = f"a template such as {CLIP_NAME}"
@@ -116,6 +117,12 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+def _plain_text(text: str) -> str:
+    if not is_plain_line(text):
+        raise refusal("text", "in one line, and without control characters")
+    return text
+
+
 T = TypeVar("T")
 
 Numeric = BeforeValidator(_number)
@@ -125,6 +132,8 @@ Threshold = Annotated[float, Field(gt=0, le=1), Numeric]
 """A score from which on something happens: at 0 it would happen always."""
 Seconds = Annotated[float, Field(gt=0), Numeric]
 SomeText = Annotated[str, StringConstraints(min_length=1)]
+PlainText = Annotated[str, AfterValidator(_plain_text), Takes("text")]
+"""One line without control characters, for what is shown and sent around."""
 Name = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),

@@ -23,6 +23,7 @@ from birdwatchd.config.kinds import (
     Numeric,
     OffOr,
     Option,
+    PlainText,
     Score,
     Seconds,
     Sha256,
@@ -77,7 +78,7 @@ class SourceBase(Strict):
 
     name: Name
     """Names it in rows, topics and file names; once chosen, keep it."""
-    site: str = ""
+    site: PlainText = ""
     """Where it listens, when one station has several places; goes into every row."""
     listening: tuple[TimeSpan, ...] | None = None
     """Its own listening hours, instead of those of all; `[00:00..24:00]` is always."""

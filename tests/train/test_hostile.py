@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from birdwatchd.errors import UserError
-from train import checkpoint
+from train import checkpoint, report
 from train.annotations import read_annotations
 from train.manifest import read_manifest
+from train.pictures import confusion_png, precision_recall_png
 from train.settings import load_settings
 
 if TYPE_CHECKING:
@@ -96,3 +98,15 @@ def test_a_cache_that_would_run_something_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="allow_pickle"):
         np.load(tmp_path / "a.npy")
     assert not proof.exists()
+
+
+EVIL = ["$\\frac{$", "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>']
+
+
+def test_a_report_shows_labels_of_any_name_as_they_are() -> None:
+    truth = np.eye(3, dtype=bool)
+    assert confusion_png(np.ones((4, 4), dtype=np.int64), EVIL)[:4] == b"\x89PNG"
+    assert precision_recall_png(truth, truth.astype(np.float64), EVIL)[:4] == b"\x89PNG"
+    page = report._table(EVIL, [EVIL])
+    assert not re.search(r"<(script|img)", page)
+    assert "&lt;script&gt;" in page

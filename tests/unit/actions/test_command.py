@@ -149,3 +149,31 @@ def test_one_that_is_told_to_end_may_say_so() -> None:
     with pytest.raises(Overdue, match="sh took longer than"):
         one.run(sample_detection(), context)
     assert context.notes["output"] == "let go"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["sh", "-c", "echo {species}"],
+        ["/bin/bash", "-ec", "echo {species}"],
+        ["env", "A=b", "bash", "-l", "-c", "notify-send '{scientific}'"],
+        ["python3", "-c", "print('{species}')"],
+        ["perl", "-e", "print '{species}'"],
+    ],
+)
+def test_a_placeholder_in_a_script_is_refused_as_a_name_could_be_one(argv: list[str]) -> None:
+    with pytest.raises(ValidationError, match="placeholder in a script"):
+        Command.Config(name="one", kind="command", argv=tuple(argv))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["sh", "-c", 'echo "$BIRDWATCHD_SPECIES" ${{HOME}}'],
+        ["sh", "-c", 'echo "$0"', "{species}"],
+        ["python3", "script.py", "-c", "{species}"],
+        ["notify-send", "-c", "{species}"],
+    ],
+)
+def test_beside_a_script_it_is_welcome(argv: list[str]) -> None:
+    assert Command.Config(name="one", kind="command", argv=tuple(argv)).argv == tuple(argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import struct
 from typing import TYPE_CHECKING
@@ -19,10 +20,11 @@ from birdwatchd.audio.decoding import open_sound
 from birdwatchd.audio.ffmpeg import COMPLAINT_LINES, Ffmpeg
 from birdwatchd.audio.intake import Intake
 from birdwatchd.audio.mute import Mute
+from birdwatchd.audio.recording import Recording
 from birdwatchd.audio.ring import Ring
 from birdwatchd.audio.stream import Stream
 from birdwatchd.config.plain import is_plain_line
-from birdwatchd.config.schema import StreamSource
+from birdwatchd.config.schema import RecordingSource, StreamSource
 from birdwatchd.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -172,3 +174,12 @@ def test_what_a_server_has_ffmpeg_say_is_harmless_where_it_is_told(said: bytes) 
     stream._wait("stream gone", said.decode(errors="replace") + " hushhush")
     assert is_plain_line(stream.fault)
     assert "hushhush" not in stream.fault
+
+
+def test_the_fault_of_a_recording_of_any_name_can_be_sent_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9\x1b[2J.wav")
+    described = RecordingSource(kind="recording", name="far", path=path)
+    recording = Recording(described, ring_seconds=4, wake=lambda: None)
+    recording._fault = f"{path}: damaged"
+    assert recording.fault.endswith("caf\\udce9\\x1b[2J.wav: damaged")
+    assert recording.fault.encode()

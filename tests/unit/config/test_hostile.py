@@ -122,3 +122,9 @@ def test_the_default_config_with_a_piece_replaced(path: Path, data: st.DataObjec
         st.text(max_size=8) | st.sampled_from(["\t", ": ", "- ", "&a ", "*a", "<<: ", "\n", "# "])
     )
     outcome(path, (text[:start] + piece + text[stop:]).encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("site", ['"a\\e[2Jb"', '"a\\nb"', '"a\\u202eb"'])
+def test_a_site_that_would_act_on_a_terminal_is_refused(path: Path, site: str) -> None:
+    assert outcome(path, f"sources: [{{kind: microphone, name: a, site: {site}}}]\n".encode()) is None
+    assert outcome(path, b'sources: [{kind: microphone, name: a, site: "Am Bach, 2. Stock"}]\n') is not None
