@@ -79,17 +79,17 @@ def _ask(station: Station) -> dict[str, Any]:
     try:
         said = ask(station.database)
     except Unanswered as unanswered:
-        raise _Silent(f"one runs with {station.database}, but {unanswered}") from None
+        raise _Silent(f"a daemon runs with {station.database}, but {unanswered}") from None
     if said is not None:
         return said
     process = owner(station.database)
     if process is not None:
         raise _Silent(
-            f"one runs with {station.database} (process {process}), and tells nothing of itself: it is starting or "
+            f"a daemon runs with {station.database} (process {process}), and tells nothing of itself: it is starting or "
             "ending, or it runs for another user"
         )
     raise UserError(
-        f"none runs with the database {station.database}; start it with `birdwatchd run`, or the service with "
+        f"no daemon runs with the database {station.database}; start it with `birdwatchd run`, or the service with "
         "`sudo systemctl start birdwatchd` (of another station: -c CONFIG)"
     )
 

@@ -185,7 +185,7 @@ def test_with_daemons_that_come_and_go_it_knows_whom_it_asks(config: Path, tmp_p
         first.kill()
         first.wait()
         refused = birdwatchd("status", "-c", own, status=2).stderr
-    assert refused.startswith("birdwatchd: none runs with the database ")
+    assert refused.startswith("birdwatchd: no daemon runs with the database ")
     assert "birdwatchd run" in refused
     assert len(refused.splitlines()) == 1
     # What is wrong is said, and is the exit status.

@@ -36,7 +36,7 @@ def test_the_service_tells_those_who_may_know(machine: Machine) -> None:
     write(machine, "etc/birdwatchd/config.yaml", test_systemd.CONFIG + MORE)
     machine.boot()
     refused = as_user(machine, "birdwatchd", "status")
-    assert "birdwatchd: none runs with the database /var/lib/birdwatchd/birdwatchd.sqlite" in refused[0]
+    assert "birdwatchd: no daemon runs with the database /var/lib/birdwatchd/birdwatchd.sqlite" in refused[0]
     assert refused[1] == "2"
     machine.run("systemctl", "start", "birdwatchd", seconds=120)
     wait_until(lambda: "delivery failed" in machine.log(), "nobody takes its deliveries", seconds=60)
