@@ -52,7 +52,17 @@ class Balance:
         return {cause: round(seconds, 3) for cause, seconds in self.lost.items() if seconds > 1e-3}
 
     def __repr__(self) -> str:
-        return f"expected {self.expected:.2f}, captured {self.captured:.2f}, lost {self.causes}, skipped {dict(self.skipped)}"
+        skipped = {cause: round(seconds, 3) for cause, seconds in self.skipped.items()}
+        return (
+            f"expected {self.expected:.2f} s, captured {self.captured:.2f} s, lost {self.causes}, "
+            f"analysed {self.analysed:.2f} s, skipped {skipped}"
+        )
+
+
+def tell(what: str, **balances: Balance) -> None:
+    """The figures of a test that held; `pytest -rP` shows them."""
+    for source, found in balances.items():
+        sys.stdout.write(f"{what}: {source}: {found}\n")
 
 
 def balance(source: Source) -> Balance:

@@ -25,7 +25,7 @@ from birdwatchd.domain import Label
 from birdwatchd.pipeline import Listeners, Pipeline
 from birdwatchd.store.ledger import between
 from tests.acting import Batches, config, post
-from tests.faults.station import Balance, Station, elapsed
+from tests.faults.station import Balance, Station, elapsed, tell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -147,6 +147,12 @@ def test_an_hour_with_hundreds_of_species_at_32_sources_and_too_slow_a_model(  #
     balances: dict[str, Balance] = defaultdict(Balance)
     for entry in entries:
         balances[entry.source].add(entry.kind, entry.cause, entry.seconds)
+    tell(
+        f"{SOURCES} sources, {row['species']} species, {row['found']} detections, {made['made']} deliveries, "
+        f"memory +{grown >> 20} MiB, age of what is analysed {np.median(latest):.0f} s",
+        mic0=balances["mic0"],
+        mic31=balances["mic31"],
+    )
     assert len(balances) == SOURCES
     for found in balances.values():
         assert found.expected == pytest.approx(HOUR, abs=0.1), found
@@ -193,6 +199,7 @@ def test_32_streams_and_too_slow_a_model_in_the_whole_daemon(tmp_path: Path) -> 
         station.stop()
         balances = station.ledger()
         slow = station.events("too slow, sound was skipped")
+    tell(f"heard for {heard:.1f} s by the stopwatch", mic0=balances["mic0"], mic31=balances["mic31"])
     assert len(balances) == SOURCES
     for found in balances.values():
         assert set(found.causes) <= {"connecting"}, found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.station import BYSTANDER, Station, elapsed
+from tests.faults.station import BYSTANDER, Station, elapsed, tell
 from tests.integration.soundserver import SoundServer, needs_sound_server
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def test_what_a_microphone_misses_is_in_the_ledger_and_others_miss_nothing(
         truth = running()
         station.stop()
         garden, bystander = station.ledger()["garden"], station.ledger()["bystander"]
+    tell(f"{what}: {truth:.2f} s by the stopwatch, away for {lost:.2f}", garden=garden, bystander=bystander)
     assert garden.causes == {cause: pytest.approx(lost, abs=1.0)}, garden
     assert garden.expected == pytest.approx(truth, abs=1.5), garden
     assert garden.captured == pytest.approx(truth - lost, abs=1.5), garden
@@ -101,6 +102,7 @@ def test_what_is_lost_while_the_daemon_itself_cannot_run_is_in_the_ledger(
         truth = running()
         station.stop()
         garden = station.ledger()["garden"]
+    tell(f"stopped for {seconds} s: {truth:.2f} s by the stopwatch", garden=garden)
     assert garden.expected == pytest.approx(truth, abs=1.0), garden
     assert garden.expected == pytest.approx(garden.captured + sum(garden.lost.values()), abs=0.01)
     assert least <= sum(garden.lost.values()) < seconds + 1.0, garden
@@ -119,6 +121,7 @@ def test_a_sound_server_that_stays_frozen_is_left_to_systemd_with_patience(
         lost, truth = away(), running()
         (leaving,) = station.events("leaving, since only a new process can mend this")
         garden = station.ledger()["garden"]
+    tell(f"frozen for good: {truth:.2f} s by the stopwatch, left after {lost:.2f}", garden=garden)
     assert "has not answered" in leaving["reason"]
     assert lost > 60
     assert garden.causes == {"stalled": pytest.approx(lost, abs=10)}, garden  # it takes a while to end
@@ -143,6 +146,7 @@ def test_a_sound_server_that_is_not_there_yet_is_waited_for_under_systemd(
             truth = running()
             station.stop()
         garden, bystander = station.ledger()["garden"], station.ledger()["bystander"]
+    tell(f"late at the start: {truth:.2f} s by the stopwatch, away for {lost:.2f}", garden=garden)
     assert garden.causes == {"device gone": pytest.approx(lost, abs=1.0)}, garden
     assert garden.expected == pytest.approx(truth, abs=1.5), garden
     assert set(bystander.causes) <= {"connecting"}, bystander

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from birdwatchd.audio.clock import SampleClock
 from birdwatchd.audio.stream import Stream
 from birdwatchd.config.schema import StreamSource
-from tests.faults.station import BYSTANDER, Station, balance, elapsed
+from tests.faults.station import BYSTANDER, Station, balance, elapsed, tell
 from tests.integration import rtsp
 from tests.integration.known import noise
 from tests.integration.rtsp import RtspServer
@@ -107,6 +107,7 @@ def test_what_a_stream_misses_is_in_the_ledger_and_others_miss_nothing(
         truth = running()
         station.stop()
         pond, bystander = station.ledger()["pond"], station.ledger()["bystander"]
+    tell(f"{what}: {truth:.2f} s by the stopwatch, away for {lost:.2f}", pond=pond, bystander=bystander)
     assert pond.lost["connecting"] == pytest.approx(connecting, abs=1.0), pond
     (cause,) = pond.causes.keys() - {"connecting"}
     assert cause in causes
@@ -137,6 +138,7 @@ def test_an_ffmpeg_that_hangs_and_ignores_sigterm_is_replaced(tmp_path: Path, ti
         assert not lives(first)
         assert not lives(second)
         pond = station.ledger()["pond"]
+    tell(f"ffmpeg hangs: {truth:.2f} s by the stopwatch", pond=pond)
     assert pond.causes.keys() == {"connecting", "stalled"}, pond
     assert pond.captured == pytest.approx(4.0, abs=2.0), pond  # two seconds of each
     assert pond.expected == pytest.approx(truth, abs=2.5), pond
@@ -156,6 +158,7 @@ def test_a_server_that_lets_in_and_never_says_a_word_is_left_again_and_again(
         truth = running()
         station.stop()
         pond, bystander = station.ledger()["pond"], station.ledger()["bystander"]
+    tell(f"mute server: {truth:.2f} s by the stopwatch", pond=pond, bystander=bystander)
     assert pond.captured == 0
     assert sum(pond.lost.values()) == pytest.approx(truth, abs=1.5), pond
     assert set(pond.causes) <= {"connecting", "stream gone", "stalled"}
@@ -268,6 +271,7 @@ def test_a_server_that_is_gone_for_an_hour_is_found_again(
             truth = running()
     pond = balance(stream)
     assert [event["event"] for event in said] == ["stream open"]
+    tell(f"gone for an hour: {truth:.0f} s by the stopwatch, away for {lost:.0f}", pond=pond)
     assert lost > 3600
     assert pond.lost["stream gone"] == pytest.approx(lost, abs=90), pond  # a second of ours is a minute
     assert pond.expected == pytest.approx(truth, abs=90), pond

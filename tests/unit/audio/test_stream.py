@@ -75,6 +75,7 @@ def test_it_begins_again_whatever_ends_it(tmp_path: Path, monkeypatch: pytest.Mo
         (3, "stream gone"),
     ]
     assert not stream.finished
+    assert stream._attempts >= 3  # one that comes and goes is called ever more rarely
 
 
 def test_an_ffmpeg_that_vanishes_is_a_fault_and_no_end(
@@ -139,6 +140,20 @@ def test_pauses_double_up_to_the_longest_and_vary() -> None:
         pauses = [stream._pause_seconds() for _ in range(50)]
         assert all(longest / 2 <= pause <= longest for pause in pauses)
         assert len(set(pauses)) > 1
+
+
+def test_after_a_while_of_sound_the_pauses_start_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("birdwatchd.audio.stream.GOOD_SECONDS", 3.0)
+    put_ffmpeg(tmp_path, monkeypatch, r"while printf '\001\000'; do sleep 0.1; done")
+    stream = stream_of()
+    stream._attempts = 7
+    stream.start()
+    wait_until(lambda: stream.ring.written, "it is back")
+    assert stream._attempts == 7
+    wait_until(lambda: stream._attempts == 0, "its past is forgotten")
+    stream.stop()
 
 
 def test_a_reader_that_fails_begins_again_and_says_so_as_long_as_it_fails(
