@@ -9,6 +9,7 @@ import re
 import selectors
 import signal
 import subprocess
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 1 << 16
 COMPLAINT_LINES = 5
+LAST_WORDS_SECONDS = 0.5
+"""For what it still has to say when its sound has ended."""
 ENDING_SECONDS = 1.0
 """For a goodbye: cameras count sessions, and an RTSP session that is not torn down goes on counting."""
 
@@ -108,7 +111,20 @@ class Ffmpeg:
                 self._note(piece)
             else:
                 self._selector.unregister(self._talk)
+        if sound == b"":
+            self._hear_out()
         return sound
+
+    def _hear_out(self) -> None:
+        """It has ended: what it said at last is worth a moment, for it says why."""
+        until = time.monotonic() + LAST_WORDS_SECONDS
+        with selectors.DefaultSelector() as talking:
+            talking.register(self._talk, selectors.EVENT_READ)
+            while (left := until - time.monotonic()) > 0 and talking.select(left):
+                piece = os.read(self._talk.fileno(), PIECE_BYTES)
+                if not piece:
+                    return
+                self._note(piece)
 
     def __enter__(self) -> Self:
         return self

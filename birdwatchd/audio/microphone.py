@@ -88,6 +88,7 @@ class Microphone:
         self._longest_pause = longest_pause_seconds
         self._fault = ""
         self._cause = ""
+        self._told: set[str] = set()  # reasons, since sound came last
         self._attempts = 0
         self._helpless_since = math.inf
         self._tap: Tap | None = None
@@ -180,6 +181,7 @@ class Microphone:
                 if self._fault:
                     logger.warning("microphone back", source=self.name)
                 self._fault = self._cause = ""
+                self._told.clear()
                 self._guessed_rate = False
                 if alive - opened > GOOD_SECONDS:
                     self._attempts, self._helpless_since = 0, math.inf
@@ -278,9 +280,10 @@ class Microphone:
         """Say what keeps it from hearing, once."""
         known = isinstance(error, DeviceError | DeviceStuck)
         reason = str(error) if known else f"its supervisor failed: {error}"
-        if reason != self._fault:
-            logger.warning("microphone away", source=self.name, reason=reason)
         self._fault = reason
+        if reason not in self._told:
+            self._told.add(reason)
+            logger.warning("microphone away", source=self.name, reason=reason)
         if isinstance(error, DeviceError):
             self._helpless_since = -math.inf if isinstance(error, _OtherRate) else math.inf
         else:

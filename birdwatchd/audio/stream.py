@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import shutil
 import subprocess
 import threading
@@ -39,6 +40,8 @@ FASTEST = 1.001
 """A remote clock may be a little fast for ever; nothing that is live is faster than this."""
 GOOD_SECONDS = 60.0
 """After so much sound the pauses between attempts start over."""
+MOST_TOLD = 20
+"""So many kinds of faults are told while it is away."""
 CONNECTING = "connecting"
 """The cause of the gap before the first sample, where the first attempt brings one."""
 
@@ -81,6 +84,7 @@ class Stream:
         self._longest_pause = longest_pause_seconds
         self._fault = "not connected yet"
         self._cause = CONNECTING
+        self._told: set[str] = set()  # kinds of faults, since sound came last
         self._attempts = 0
         self._helpless_since = math.inf
         self._stopping = threading.Event()
@@ -167,11 +171,14 @@ class Stream:
         pause = self._pause_seconds()
         fault = redacted(f"{cause}: {complaint}" if complaint else cause, self._url)
         fault = self._secrets.fit(fault)  # the other side has its say in it
-        if fault != self._fault:
+        self._fault = fault
+        kind = re.sub(r"[0-9]+", "#", fault)
+        # Some servers have several reasons, in turn. Some have a new one each time.
+        if kind not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(kind)
             logger.warning(
                 "stream away", source=self.name, reason=fault, next_attempt_seconds=round(pause, 1)
             )
-        self._fault = fault
         self._stopping.wait(pause)
 
     def _hear(self, child: Ffmpeg) -> str:
@@ -225,6 +232,7 @@ class Stream:
         return "stream gone"
 
     def _say_open(self) -> None:
+        self._told.clear()
         if self._attempts:
             logger.warning("stream back", source=self.name, after=self._cause)
         else:

@@ -237,6 +237,7 @@ def test_a_server_that_is_gone_for_an_hour_is_found_again(
     fast = SimpleNamespace(monotonic=fast_monotonic)
     monkeypatch.setattr("birdwatchd.audio.stream.time", fast)
     monkeypatch.setattr("birdwatchd.audio.intake.time", fast)
+    monkeypatch.setattr("birdwatchd.audio.intake.elapsed", fast_monotonic)
     clock = functools.partial(SampleClock, monotonic=fast_monotonic, wall=lambda: 1e9 + fast_monotonic())
     monkeypatch.setattr("birdwatchd.audio.stream.SampleClock", clock)
     port = rtsp.free_port()

@@ -68,6 +68,14 @@ def test_rate_and_channel_are_asked_for() -> None:
     )
 
 
+def test_its_last_words_are_heard_when_its_sound_has_ended(script: Callable[[str], None]) -> None:
+    script("exec >&-; sleep 0.1; echo 'Connection refused' >&2")
+    with Ffmpeg(["ffmpeg"]) as child:
+        while child.read(0.1) != b"":
+            pass
+        assert list(child.complaints) == ["Connection refused"]
+
+
 def test_sound_and_complaints_come_apart(script: Callable[[str], None]) -> None:
     script("printf abc; echo 'trouble @ one' >&2; printf '[tcp @ 0x55aa] no\\nunfinished' >&2; sleep 60")
     sound = b""

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import structlog
 from pydantic import SecretStr
 
-from birdwatchd.audio.stream import Stream
+from birdwatchd.audio.clock import SampleClock
+from birdwatchd.audio.intake import Intake
+from birdwatchd.audio.ring import Ring
+from birdwatchd.audio.stream import MOST_TOLD, Stream
 from birdwatchd.config.schema import StreamSource
 from birdwatchd.errors import StreamError
 from tests.integration.waiting import wait_until
@@ -140,6 +144,22 @@ def test_pauses_double_up_to_the_longest_and_vary() -> None:
         pauses = [stream._pause_seconds() for _ in range(50)]
         assert all(longest / 2 <= pause <= longest for pause in pauses)
         assert len(set(pauses)) > 1
+
+
+def test_reasons_that_come_in_turn_are_told_once_each() -> None:
+    stream = stream_of()
+    stream.ring = Ring(8000, 8000)
+    stream._intake = Intake(stream.ring, SampleClock(8000), lambda: None)
+    with structlog.testing.capture_logs() as log:
+        for attempt in range(6):
+            stream._wait("stream gone", f"no answer after {attempt} s" if attempt % 2 else "refused")
+        for attempt in range(50):
+            stream._wait("stream gone", "x" * attempt)
+    assert [event["reason"] for event in log[:2]] == [
+        "stream gone: refused",
+        "stream gone: no answer after 1 s",
+    ]
+    assert len(log) == MOST_TOLD
 
 
 def test_after_a_while_of_sound_the_pauses_start_over(
