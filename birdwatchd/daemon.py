@@ -42,6 +42,7 @@ from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
 from birdwatchd.store.runs import last_seen
 from birdwatchd.store.summary import Summaries
+from birdwatchd.store.vacuum import vacuum
 from birdwatchd.track import History
 
 if TYPE_CHECKING:
@@ -238,6 +239,7 @@ def _tidy_regularly(
 
     schedule.every(3600, "retention", retention.tidy, at_once=True)
     schedule.every(3600, "backup", lambda: backups.make_daily(database), at_once=True)
+    schedule.daily(3, 30, "vacuum", lambda: vacuum(database))
     schedule.daily(3, 15, "ledger roll-up", roll_up_ledger)
 
 

@@ -175,6 +175,9 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     version = _version(connection, path)
+    if version == 0:
+        # Only a new file can be told so.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         logger.warning(

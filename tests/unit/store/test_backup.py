@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import threading
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,9 @@ from tests.rows import DAWN, Clock, capture_log, detection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -171,3 +175,24 @@ def test_a_damaged_copy_is_the_database_s_own_damage(
     assert "the database is damaged, a new one is begun" in [line["event"] for line in log]
     assert len(list(find(database, Choice()))) == 101
     assert DAWN + timedelta(days=1) == later.wall()
+
+
+def test_a_copy_is_put_back_as_the_docs_say(tmp_path: Path) -> None:
+    path = tmp_path / "birdwatchd.sqlite"
+    with Database.open(path) as opened:
+        recorder = Recorder(opened, run_id="run-1")
+        recorder.record(detection())
+        assert backups(tmp_path, Clock()).make(opened)
+        recorder.record(detection(10))
+        # As a power cut leaves it: with a log that would be folded into whatever lies beside it.
+        left = {end: path.with_name(path.name + end).read_bytes() for end in ("", "-wal")}
+    for end, content in left.items():
+        path.with_name(path.name + end).write_bytes(content)
+    told = (ROOT / "docs/storage.md").read_text().splitlines()
+    commands = [line.strip() for line in told if line.strip().startswith(("mkdir before", "cp backups/"))]
+    assert len(commands) == 2
+    for command in commands:
+        subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True)
+    with Database.open_or_renew(path) as restored:
+        assert list(find(restored, Choice())) == [detection()]
+        assert restored.rows("PRAGMA integrity_check")[0][0] == "ok"
