@@ -135,7 +135,7 @@ def test_a_card_that_can_only_be_read_from_now_on_ends_nothing_but_writing(
         subprocess.run(["mount", "-o", "loop", disk.with_suffix(".img"), disk], check=True)
         assert safe <= set(written(it.database))
         it.start(wait=False)
-        it.wait_for("listening", times=2)
+        it.wait_for("acted", times=len(it.events("acted")) + 1)
         it.stop()
 
 
