@@ -37,6 +37,7 @@ from birdwatchd.service.telling import telling
 from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
+from birdwatchd.store.dating import take_up
 from birdwatchd.store.ledger import is_seasoned, roll_up, standing
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
@@ -94,7 +95,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 ).tidy,
             )
         )
-        clock = StationClock(last_seen(database))
+        clock = _clock(database)
         run_id = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         retention = Retention(
             config.store.clips_folder,
@@ -125,6 +126,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             trace_days=config.store.trace_days,
             posting=desk.posting,
             wall=clock.now,
+            boot=clock.boot,
         )
         desk.start()
         schedule = stack.enter_context(Schedule(blueprint.zone))
@@ -261,6 +263,12 @@ def _tell_regularly(running: Running, due_summary: Callable[[], DailySummary | N
 
 def _due(summaries: Summaries, clock: StationClock) -> DailySummary | None:
     return summaries.take(clock.now()) if clock.is_set else None
+
+
+def _clock(database: Database) -> StationClock:
+    clock = StationClock()
+    take_up(database, *clock.boot, clock.now())
+    return StationClock(last_seen(database))
 
 
 def _is_seasoned(path: Path, now: datetime) -> bool:

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,6 +40,14 @@ def elapsed() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+def boot_id() -> str:
+    """What tells this boot of the machine from all others; empty where nobody knows."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class ClockStep:
     """The system clock was set while a source was heard."""
@@ -51,6 +60,8 @@ class ClockStep:
     """How far it was set; negative: back."""
     age_seconds: float
     """So long it had run since it was set before, or since the source began."""
+    offset: float = 0.0
+    """What the old clock said, less `elapsed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,7 +235,10 @@ class SampleClock:
         start = self._next(index)
         monotonic = _monotonic_at(knot, start)
         old = datetime.fromtimestamp(monotonic + knot.offset, UTC)
-        self.steps = (*self.steps, ClockStep(start, old, offset - knot.offset, before - self._set_at))
+        self.steps = (
+            *self.steps,
+            ClockStep(start, old, offset - knot.offset, before - self._set_at, knot.offset),
+        )
         self._set_at = before
         self._add(_Knot(start, monotonic, knot.sample_seconds, offset))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from birdwatchd.trust import STEP_SECONDS, Trust, elapsed
+from birdwatchd.trust import STEP_SECONDS, Trust, boot_id, elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,11 @@ class StationClock:
     def now(self) -> datetime:
         """Aware UTC. From any thread."""
         return datetime.fromtimestamp(self._monotonic() + self._offset, UTC)
+
+    @property
+    def boot(self) -> tuple[str, float]:
+        """Which boot of the machine this is, and what the clock says, less the seconds since then."""
+        return boot_id(), self._offset
 
     @property
     def is_set(self) -> bool:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import structlog
+
 from birdwatchd.store import detections
 from birdwatchd.store.cells import from_text, to_text
-from birdwatchd.trust import EARLIEST, STRADDLING_SECONDS
+from birdwatchd.trust import EARLIEST, PROBATION, STEP_SECONDS, STRADDLING_SECONDS, ClockStep, Trust
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from birdwatchd.domain import Detection
+    from birdwatchd.store.database import Database
     from birdwatchd.trust import ClockChange
+
+logger = structlog.get_logger()
 
 
 def dated(detection: Detection, changes: Iterable[ClockChange]) -> Detection:
@@ -37,6 +42,10 @@ def dated(detection: Detection, changes: Iterable[ClockChange]) -> Detection:
 def note(connection: sqlite3.Connection, run_id: str, change: ClockChange) -> None:
     """Write down that the clock was set. Inside a transaction."""
     step = change.step
+    connection.execute(
+        "UPDATE runs SET boot_offset = ? WHERE run_id = ? AND boot <> ''",
+        (step.offset + step.seconds, run_id),
+    )
     connection.execute(
         "INSERT INTO clock_steps (run_id, source, sample, before_utc, seconds, corrected_from)"
         " VALUES (?, ?, ?, ?, ?, ?)",
@@ -60,14 +69,85 @@ def correct(connection: sqlite3.Connection, run_id: str, change: ClockChange, tr
     before = [detections.from_row(row) for row in rows]
     after = [dated(one, [change]) for one in before]
     changed = [one for one, other in zip(after, before, strict=True) if one is not other]
-    connection.executemany(
-        "UPDATE detections SET start_utc = ?, end_utc = ?, dating = ? WHERE id = ?",
-        [(to_text(one.start), to_text(one.end), one.dating, one.id) for one in changed],
-    )
     for one in changed:
-        _correct_waiting(connection, one)
+        _rewrite(connection, one)
     _correct_traces(connection, change, beyond, traces_after)
     return len(changed)
+
+
+def correct_runs(
+    connection: sqlite3.Connection, boot: str, offset: float, seconds: float, but: str = ""
+) -> int:
+    """Put right what other runs of the same boot have written on the same clock; how many detections that were.
+
+    `offset` is that of the clock that was wrong, `seconds` by how much, `but` a run that sees to its own. A run that began
+    more than a day before the last is believed, as in `Trust`, unless its clock was not set at all. Inside a transaction.
+    """
+    count = 0
+    found = connection.execute(
+        "SELECT run_id, started_utc, seen_utc, ended_utc FROM runs"
+        " WHERE boot = ? AND boot <> '' AND run_id <> ? AND abs(boot_offset - ?) < ?",
+        (boot, but, offset, STEP_SECONDS),
+    ).fetchall()
+    by = timedelta(seconds=seconds)
+    newest = max((from_text(seen) for _, _, seen, _ in found), default=EARLIEST)
+    for run_id, *moments in found:
+        if EARLIEST <= from_text(moments[0]) < newest - PROBATION:
+            continue
+        rows = connection.execute(
+            # What was believed when the clock was set in that run stays.
+            "SELECT * FROM detections AS one WHERE run_id = ? AND start_sample >= coalesce((SELECT max(sample)"
+            " FROM clock_steps AS step WHERE step.run_id = one.run_id AND step.source = one.source"
+            " AND corrected_from IS NULL), 0)",
+            (run_id,),
+        ).fetchall()
+        for old in map(detections.from_row, rows):
+            _rewrite(connection, replace(old, start=old.start + by, end=old.end + by, dating="corrected"))
+        count += len(rows)
+        started, seen, ended = (None if one is None else to_text(from_text(one) + by) for one in moments)
+        connection.execute(
+            "UPDATE runs SET started_utc = ?, seen_utc = ?, ended_utc = ?, boot_offset = boot_offset + ?"
+            " WHERE run_id = ?",
+            (started, seen, ended, seconds, run_id),
+        )
+    return count
+
+
+def take_up(database: Database, boot: str, offset: float, now: datetime) -> None:
+    """Before a run: the clock may have been set since the last one of this boot, while nobody looked.
+
+    Raises:
+        sqlite3.Error: nothing was written.
+        StoreError: the database cannot be read.
+    """
+    last = database.rows(
+        "SELECT boot_offset, started_utc FROM runs WHERE boot = ? AND boot <> '' ORDER BY rowid DESC LIMIT 1",
+        (boot,),
+    )
+    if not last or last[0]["boot_offset"] is None:
+        return
+    seconds = offset - last[0]["boot_offset"]
+    before = now - timedelta(seconds=seconds)
+    age = (before - from_text(last[0]["started_utc"])).total_seconds()
+    if abs(seconds) <= STEP_SECONDS or Trust().wrong_from([ClockStep(0, before, seconds, age)]) is None:
+        return
+    with database.transaction() as connection:
+        count = correct_runs(connection, boot, last[0]["boot_offset"], seconds)
+        move_deliveries(connection, before, seconds)
+        renew_deliveries(connection, now)
+    logger.warning(
+        "the clock was set while the daemon was off: runs since the boot are dated anew",
+        seconds=round(seconds, 3),
+        detections=count,
+    )
+
+
+def _rewrite(connection: sqlite3.Connection, one: Detection) -> None:
+    connection.execute(
+        "UPDATE detections SET start_utc = ?, end_utc = ?, dating = ? WHERE id = ?",
+        (to_text(one.start), to_text(one.end), one.dating, one.id),
+    )
+    _correct_waiting(connection, one)
 
 
 def _correct_waiting(connection: sqlite3.Connection, detection: Detection) -> None:

@@ -69,6 +69,7 @@ class Recorder:
         model: str = "",
         node: str = "",
         config_hash: str = "",
+        boot: tuple[str, float | None] = ("", None),
         trace_days: float = 7.0,
         posting: Posting | None = None,
         flush_seconds: float = 30.0,
@@ -77,7 +78,7 @@ class Recorder:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = _now,
     ) -> None:
-        """Begin the run `run_id` in an open database.
+        """Begin the run `run_id` in an open database; `boot` is the machine's, and the offset of its clock.
 
         Traces and ledger are written every `flush_seconds`, when
         there are `flush_rows` traces, or along with a detection. While the disk is in trouble, `keep` detections, and as
@@ -111,7 +112,7 @@ class Recorder:
         self._began = self._tried = monotonic()
         self._renewed = float("-inf")
         now = wall()
-        self._run = runs.Run(run_id, now, now, None, version, model, node, config_hash)
+        self._run = runs.Run(run_id, now, now, None, version, model, node, config_hash, *boot)
         try:
             with self._posting(now) as post, database.transaction() as connection:
                 dating.renew_deliveries(connection, now)
@@ -312,13 +313,16 @@ class Recorder:
         return not is_last
 
     def _correct(self, connection: sqlite3.Connection, change: ClockChange) -> int:
-        dating.note(connection, self._run_id, change)
+        step, corrected = change.step, 0
         if change.wrong_from == 0:
+            corrected = dating.correct_runs(
+                connection, self._run.boot, step.offset, step.seconds, but=self._run_id
+            )
             # By the source's own account of the step: the recorder's wall clock may still be the old one.
             lived = timedelta(seconds=self._monotonic() - self._began)
-            right = change.step.before + timedelta(seconds=change.step.seconds)
-            runs.move(connection, self._run_id, right - lived)
-        return dating.correct(connection, self._run_id, change, self._traces_after)
+            runs.move(connection, self._run_id, step.before + timedelta(seconds=step.seconds) - lived)
+        dating.note(connection, self._run_id, change)
+        return corrected + dating.correct(connection, self._run_id, change, self._traces_after)
 
     def _dated(self, candidate: Candidate) -> Candidate:
         for change in self._changes:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 _BEGIN = (
-    "INSERT INTO runs (run_id, started_utc, seen_utc, ended_utc, version, model, node, config_hash)"
-    " VALUES (?, ?, ?, NULL, ?, ?, ?, ?)"
+    "INSERT INTO runs (run_id, started_utc, seen_utc, ended_utc, version, model, node, config_hash, boot, boot_offset)"
+    " VALUES (?, ?, ?, NULL, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -33,6 +33,10 @@ class Run:
     model: str
     node: str
     config_hash: str
+    boot: str = ""
+    """Of the machine."""
+    boot_offset: float | None = None
+    """The system clock, less the seconds since the boot, as they were known last."""
 
 
 def begin(connection: sqlite3.Connection, run: Run) -> None:
@@ -91,10 +95,13 @@ def _first(database: Database, condition: str, moment: datetime) -> Run | None:
             model=row["model"],
             node=row["node"],
             config_hash=row["config_hash"],
+            boot=row["boot"],
+            boot_offset=row["boot_offset"],
         )
     return None
 
 
-def _row(run: Run) -> tuple[str, ...]:
+def _row(run: Run) -> tuple[str | float | None, ...]:
     started, seen = to_text(run.started), to_text(run.seen)
-    return (run.run_id, started, seen, run.version, run.model, run.node, run.config_hash)
+    boot = run.boot, run.boot_offset
+    return (run.run_id, started, seen, run.version, run.model, run.node, run.config_hash, *boot)

@@ -140,5 +140,11 @@ _CLOCK = (
     "CREATE TABLE memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED, _CLOCK)
+_BOOTS = (
+    # Runs of one boot of the machine have one clock: when it is set, it was wrong in all of them.
+    "ALTER TABLE runs ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN boot_offset REAL DEFAULT NULL",  # the system clock, less the seconds since the boot
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED, _CLOCK, _BOOTS)
 """Step n leads from version n to n + 1; SQLite's `user_version` counts them."""

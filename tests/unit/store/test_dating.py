@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birdwatchd.actions import ActionConfig
 from birdwatchd.dispatch.restraint import Restraint
-from birdwatchd.store import detections, runs, traces
+from birdwatchd.store import dating, detections, runs, traces
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Order
 from birdwatchd.store.outbox import Outbox
@@ -40,22 +40,34 @@ FAR = -WRONG.total_seconds()
 class Station:
     """A recorder on a clock that can be set."""
 
-    def __init__(self, path: Path, router: Everything | None = None, run_id: str = "run-1") -> None:
+    def __init__(
+        self,
+        path: Path,
+        router: Everything | None = None,
+        run_id: str = "run-1",
+        *,
+        wall: datetime = EPOCH,
+        boot: str = "",
+    ) -> None:
         self.elapsed = 0.0
-        self.wall = EPOCH
+        self.wall = wall
         self.database = Database.open(path)
+        offset = wall.timestamp()
+        dating.take_up(self.database, boot, offset, wall)
         posting = Posting(router, UTC, lambda _: None) if router else None
         self.recorder = Recorder(
             self.database,
             run_id=run_id,
             posting=posting,
+            boot=(boot, offset if boot else None),
             monotonic=lambda: self.elapsed,
             wall=lambda: self.wall + timedelta(seconds=self.elapsed),
         )
         self.outbox = Outbox(self.database)
 
     def set_clock(self, at: float, seconds: float, wrong_from: int | None, before: datetime) -> ClockChange:
-        change = ClockChange("garden", RATE, ClockStep(round(at * RATE), before, seconds, at), wrong_from)
+        step = ClockStep(round(at * RATE), before, seconds, at, self.wall.timestamp())
+        change = ClockChange("garden", RATE, step, wrong_from)
         self.wall += timedelta(seconds=seconds)
         self.recorder.change_clock(change)
         return change
@@ -209,6 +221,63 @@ def test_other_runs_and_sources_stay_as_they_are(tmp_path: Path) -> None:
     second.recorder.record(detection(20, run_id="run-2", source="pond"))
     second.set_clock(60, FAR, 0, EPOCH + timedelta(seconds=60))
     assert [one.dating for one in second.found()] == ["", "corrected", ""]
+    second.close()
+
+
+def heard_by(folder: Path, run_id: str, wall: datetime, boot: str, *ats: float) -> None:
+    """A run on a clock of that offset, that was killed."""
+    station = Station(folder / "db", run_id=run_id, wall=wall, boot=boot)
+    for at in ats:
+        right = detection(at, run_id=run_id)
+        station.recorder.record(replace(right, start=right.start - DAWN + wall, end=right.end - DAWN + wall))
+    station.close()
+
+
+@pytest.mark.parametrize("boot", ["this", "another"])
+def test_earlier_runs_of_the_same_boot_had_the_same_clock(tmp_path: Path, boot: str) -> None:
+    heard_by(tmp_path, "run-1", EPOCH, boot, 10, 20)
+    station = Station(tmp_path / "db", run_id="run-2", boot="this")
+    station.recorder.record(unset(100, run_id="run-2"))
+    station.set_clock(110, FAR, 0, EPOCH + timedelta(seconds=110))
+    station.set_clock(110, 0.0, None, DAWN)  # another source's account of the same step changes nothing more
+    found = station.found()
+    last = DAWN + timedelta(seconds=100)
+    right = [DAWN + timedelta(seconds=10), DAWN + timedelta(seconds=20), last]
+    wrong = [EPOCH + timedelta(seconds=10), EPOCH + timedelta(seconds=20), last]
+    assert [one.start for one in found] == (right if boot == "this" else wrong)
+    assert [one.dating for one in found][-1] == "corrected"
+    station.close()
+
+
+@pytest.mark.parametrize(
+    ("wall", "boot", "corrected"),
+    [
+        (EPOCH, "this", True),  # in 1970 until it ended
+        (DAWN + timedelta(hours=1), "this", True),  # it died while the clock was wrong
+        (DAWN + timedelta(seconds=0.3), "this", False),
+        (EPOCH, "another", False),
+        (DAWN + timedelta(hours=1), "another", False),
+    ],
+)
+def test_a_clock_that_was_set_between_two_runs(
+    tmp_path: Path, wall: datetime, boot: str, *, corrected: bool
+) -> None:
+    heard_by(tmp_path, "run-1", wall, boot, 10)
+    station = Station(tmp_path / "db", run_id="run-2", wall=DAWN, boot="this")
+    (found,) = station.found()
+    assert found.start == (DAWN if corrected else wall) + timedelta(seconds=10)
+    assert found.dating == ("corrected" if corrected else "")
+    station.close()
+
+
+def test_a_run_that_ran_for_long_is_believed_when_the_next_one_has_another_clock(tmp_path: Path) -> None:
+    first = Station(tmp_path / "db", wall=DAWN, boot="this")
+    first.recorder.record(detection(10))
+    first.elapsed = 2 * 86400
+    first.recorder.record(detection(2 * 86400))
+    first.close()
+    second = Station(tmp_path / "db", run_id="run-2", wall=DAWN + timedelta(days=366), boot="this")
+    assert [one.dating for one in second.found()] == ["", ""]
     second.close()
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from birdwatchd.store import detections, opening, runs
+from birdwatchd.store import detections, opening
+from birdwatchd.store.cells import to_text
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Choice, Order, Outcome, find, revive
 from birdwatchd.store.outbox import Outbox
@@ -242,7 +243,9 @@ def test_a_database_of_the_first_format_gets_an_outbox(
     with monkeypatch.context() as patch:
         patch.setattr(opening, "STEPS", STEPS[:1])
         with Database.open(tmp_path / "db") as database, database.transaction() as connection:
-            runs.begin(connection, runs.Run("run-1", DAWN, DAWN, None, "", "", "", ""))
+            connection.execute(
+                "INSERT INTO runs VALUES ('run-1', ?, ?, NULL, '', '', '', '')", (to_text(DAWN),) * 2
+            )
             old = dict(zip(detections.COLUMNS, detections.to_row(detection(0)), strict=True))
             del old["dating"]
             connection.execute(
