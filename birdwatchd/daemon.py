@@ -38,10 +38,10 @@ from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.dating import take_up
-from birdwatchd.store.ledger import is_seasoned, roll_up, standing
+from birdwatchd.store.ledger import roll_up, standing
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
-from birdwatchd.store.runs import last_seen
+from birdwatchd.store.runs import is_seasoned, last_seen
 from birdwatchd.store.summary import Summaries
 from birdwatchd.store.vacuum import vacuum
 from birdwatchd.track import History

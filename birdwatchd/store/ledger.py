@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from birdwatchd.domain import LedgerEntry
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
     from birdwatchd.store.database import Database
 
 _AFTER_ALL = "~"
-
-SEASON, SEASONED_HOURS = timedelta(days=30), 24
-"""So many hours of listening among the last thirty days, and a clock is one that things may be called old by."""
-SLACK = timedelta(hours=1)
 
 Key = tuple[str, str, str, str]
 """Hour, source, kind, cause."""
@@ -81,20 +76,6 @@ def between(
         )
         for row in rows
     ]
-
-
-def is_seasoned(database: Database, now: datetime) -> bool:
-    """Has the daemon listened by this clock for so long that what is old by it may be deleted?
-
-    A clock that jumped a year ahead has no hours behind it: nothing is old because of that.
-    """
-    since, until = (to_text(moment) for moment in (now - SEASON, now + SLACK))
-    ((hours,),) = database.rows(
-        "SELECT count(*) FROM (SELECT DISTINCT hour_utc FROM ledger WHERE hour_utc >= ? AND hour_utc <= ?"
-        " AND kind = 'captured' LIMIT ?)",
-        (since, until, SEASONED_HOURS),
-    )
-    return int(hours) >= SEASONED_HOURS
 
 
 def roll_up(database: Database, before: datetime, zone: tzinfo) -> int:

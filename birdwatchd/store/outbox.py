@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from birdwatchd.store.cells import from_text, to_text
 from birdwatchd.store.deliveries import to_entry
-from birdwatchd.store.ledger import is_seasoned
+from birdwatchd.store.runs import is_seasoned
 
 if TYPE_CHECKING:
     import sqlite3

@@ -295,7 +295,7 @@ class Recorder:
             if is_last:
                 traces.write(connection, self._traces, now)
                 # A little every time: no night with a long pause, and a card that wears evenly.
-                if ledger.is_seasoned(self._database, now):
+                if runs.is_seasoned(self._database, now):
                     traces.prune(connection, now - timedelta(days=self.trace_days), at_most=_CHUNK)
                 ledger.add(connection, self._ledger)
                 if self._accounted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from birdwatchd.store.cells import from_text, to_text
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
     from birdwatchd.store.database import Database
 
+
+SEASON, SEASONED_HOURS = timedelta(days=30), 24
+"""So many hours among the last thirty days, and a clock is one that things may be called old by."""
+HOURS_KEPT = 1000
 
 _BEGIN = (
     "INSERT INTO runs (run_id, started_utc, seen_utc, ended_utc, version, model, node, config_hash, boot, boot_offset)"
@@ -52,6 +57,23 @@ def resume(connection: sqlite3.Connection, run: Run) -> None:
 def seen(connection: sqlite3.Connection, run_id: str, now: datetime) -> None:
     """Write down that the run is alive. Inside a transaction."""
     connection.execute("UPDATE runs SET seen_utc = ? WHERE run_id = ?", (to_text(now), run_id))
+    hour = to_text(now.replace(minute=0, second=0, microsecond=0))
+    if connection.execute("INSERT OR IGNORE INTO hours (hour_utc) VALUES (?)", (hour,)).rowcount:
+        connection.execute(
+            "DELETE FROM hours WHERE rowid <= (SELECT max(rowid) FROM hours) - ?", (HOURS_KEPT,)
+        )
+
+
+def is_seasoned(database: Database, now: datetime) -> bool:
+    """Was the daemon there for so long, by this clock, that what is old by it may be deleted?
+
+    A clock that jumped a year ahead has no hours behind it: nothing is old because of that.
+    """
+    since, until = (to_text(moment) for moment in (now - SEASON, now + timedelta(hours=1)))
+    ((hours,),) = database.rows(
+        "SELECT count(*) FROM hours WHERE hour_utc >= ? AND hour_utc <= ?", (since, until)
+    )
+    return int(hours) >= SEASONED_HOURS
 
 
 def move(connection: sqlite3.Connection, run_id: str, began: datetime) -> None:

@@ -144,6 +144,8 @@ _BOOTS = (
     # Runs of one boot of the machine have one clock: when it is set, it was wrong in all of them.
     "ALTER TABLE runs ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE runs ADD COLUMN boot_offset REAL DEFAULT NULL",  # the system clock, less the seconds since the boot
+    # In which hours the daemon was there, by the clock of then, in the order of their coming.
+    "CREATE TABLE hours (hour_utc TEXT NOT NULL UNIQUE) STRICT",
 )
 
 STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED, _CLOCK, _BOOTS)

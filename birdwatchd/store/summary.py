@@ -65,7 +65,7 @@ class Summaries:
                 zone,
             )
             # With its numbers: a day that was told in part, by a clock that ran ahead, is told again.
-            value = f"{found.day} {sum(number for _, number in found.counts)}"
+            value = f"{sum(number for _, number in found.counts)} on {found.day}"
             told = self._database.rows("SELECT value FROM memory WHERE name = ?", (_TOLD,))
             if told and told[0]["value"] == value:
                 return None

@@ -125,7 +125,7 @@ class Wood:
         rows = self.read(
             lambda database: database.rows("SELECT value FROM memory WHERE name = 'daily summary'")
         )
-        return [row["value"].split() for row in rows]
+        return [row["value"].split(" on ")[::-1] for row in rows]
 
     def wait_for_summary(self, days: list[str]) -> None:
         wait_until(lambda: [day for day, _ in self.summaries()] == days, f"{days} are told", 60)

@@ -268,3 +268,63 @@ def test_files_are_dated_each_from_its_own_start() -> None:
     assert clock.at(4999) == first + timedelta(seconds=4.999)
     assert clock.at(5000) == second
     assert clock.at(5500) == second + timedelta(seconds=0.5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(),
+    acts=st.lists(
+        st.tuples(
+            st.sampled_from(["run", "set", "lose"]),
+            st.floats(0.6, 30),
+            st.floats(-1e8, 1e8).filter(lambda x: abs(x) > 0.6),
+        ),
+        min_size=1,
+        max_size=10,
+    ),
+)
+def test_however_often_the_clock_is_set_dates_rise_but_where_it_was(
+    seed: int, acts: list[tuple[str, float, float]]
+) -> None:
+    card = Card(jitter=0.02, seed=seed)
+    card.run(2)
+    given_dates: dict[int, datetime] = {}
+
+    def ask() -> None:
+        newest = round(card.captured)
+        for index in range(max(0, newest - 30 * RATE), newest, 4801):
+            given_dates.setdefault(index, card.clock.at(index))
+
+    ask()
+    for act, seconds, amount in acts:
+        if act == "set":
+            card.step += amount
+        elif act == "lose":
+            card.lose(seconds)
+        card.run(seconds)
+        ask()
+    steps = card.clock.steps
+    assert len(steps) == sum(act == "set" for act, *_ in acts)
+    for index, date in given_dates.items():
+        assert card.clock.at(index) == date  # a date once given stays
+    for one, other in itertools.pairwise(sorted(given_dates)):
+        between = sum(step.seconds for step in steps if one < step.index <= other)
+        # Without what the clock was set by, every sample is later than the one before.
+        assert (given_dates[other] - given_dates[one]).total_seconds() - between > 0
+    assert sum(step.seconds for step in steps) == pytest.approx(card.step, abs=0.1)
+    ages = [step.age_seconds for step in steps]
+    assert sum(ages) <= card.now - 1000.0 + 0.01
+    assert all(age > 0 for age in ages)
+
+
+def test_a_step_says_what_the_old_clock_would_have_said() -> None:
+    card = Card()
+    card.run(60)
+    card.step = 3600.0
+    card.run(5)
+    (step,) = card.clock.steps
+    assert step.before.timestamp() == pytest.approx(WALL + 1060, abs=0.3)
+    assert card.clock.at(step.index).timestamp() == pytest.approx(step.before.timestamp() + 3600, abs=0.01)
+    assert card.clock.at(step.index - 1) < step.before
+    assert step.age_seconds == pytest.approx(60, abs=0.3)
+    assert step.offset == pytest.approx(WALL)
