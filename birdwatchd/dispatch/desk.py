@@ -15,6 +15,7 @@ from birdwatchd.errors import StoreError
 from birdwatchd.store.outbox import Outbox
 from birdwatchd.store.posting import Posting
 from birdwatchd.sun import Sky
+from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,8 +97,10 @@ class Desk:
     def _router(self, actions: Sequence[Action], surroundings: Surroundings) -> Router:
         place = surroundings.location
         router = Router(actions, surroundings.zone, Sky(place, surroundings.zone) if place else None)
-        if router.memory:
-            router.remember(reversed(list(self._outbox.since(self._wall() - router.memory))))
+        now = self._wall()
+        # On a clock of 1970 all that ever was is still to come, and nothing is near.
+        if router.memory and now >= EARLIEST:
+            router.remember(reversed(list(self._outbox.since(now - router.memory))))
         return router
 
     def _staff(self, actions: Sequence[Action], surroundings: Surroundings) -> None:
