@@ -342,12 +342,15 @@ def test_a_microphone_works_behind_the_walls_and_its_absence_is_no_hang(
     write(machine, "etc/systemd/system/birdwatchd.service.d/sound.conf", sound)
     folder = tmp_path / "sound"
     folder.mkdir()
+    tone = tmp_path / "tone.wav"
+    soundfile.write(tone, 0.3 * np.sin(2 * np.pi * 4000 * np.arange(9 * RATE) / RATE), RATE)
+    machine.boot(lent=folder)
+    # It starts before there is anything to listen to, as USB may be late at a boot.
+    machine.run("systemctl", "start", "birdwatchd", seconds=120)
+    wait_until(lambda: "garden is away" in machine.shown("StatusText"), "it runs, and says that it is deaf")
     with SoundServer(folder) as server:
         folder.chmod(0o755)
-        tone = tmp_path / "tone.wav"
-        soundfile.write(tone, 0.3 * np.sin(2 * np.pi * 4000 * np.arange(9 * RATE) / RATE), RATE)
-        machine.boot(lent=folder)
-        machine.run("systemctl", "start", "birdwatchd", seconds=120)
+        wait_until(lambda: machine.shown("StatusText") == "listening to garden", "it is heard", seconds=90)
         server.play(tone)
         wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
 
