@@ -76,7 +76,7 @@ class Schedule:
     def every(self, seconds: float, name: str, job: Callable[[], object], *, at_once: bool = False) -> None:
         """Run `job` every so many seconds, the first time now or then."""
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
-        self._add(Job(name, f"every {_length(seconds)}"), job, "interval", seconds=seconds, **first)
+        self._add(Job(name, f"every {_length(seconds)}"), job, every_so_often(seconds), **first)
 
     def daily(self, hour: int, minute: int, name: str, job: Callable[[], object]) -> None:
         """Run `job` every day at that time. Where clocks skip it, as much later as they skip."""
@@ -145,6 +145,20 @@ class Schedule:
             outcome = f"{type(error).__name__}: {error}"
         seconds = self._monotonic() - since
         self._jobs[name] = replace(self._jobs[name], last=began, seconds=seconds, outcome=outcome)
+
+
+def every_so_often(seconds: float) -> Any:
+    """A trigger of APScheduler. Its own counts every time that was missed: on a clock that was set from 1970, for minutes."""
+    from apscheduler.triggers.base import BaseTrigger
+
+    class EverySoOften(BaseTrigger):  # type: ignore[misc] # it has no types
+        interval = timedelta(seconds=seconds)
+
+        def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+            following = (previous or now) + self.interval
+            return following if following > now else now + self.interval
+
+    return EverySoOften()
 
 
 def once_a_day(at: time, zone: Callable[[], tzinfo]) -> Any:

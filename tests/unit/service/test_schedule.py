@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from birdwatchd.service.schedule import Schedule, once_a_day
+from birdwatchd.service.schedule import Schedule, every_so_often, once_a_day
 from tests.integration.waiting import wait_until
 
 
@@ -121,3 +121,19 @@ def test_a_clock_that_is_set_does_not_change_the_pace(step: float) -> None:
     daily, told = after["daily summary"], datetime.fromtimestamp(now + step, UTC)
     assert daily is not None
     assert told <= daily <= told + timedelta(days=1)
+
+
+def test_what_was_missed_since_1970_is_made_up_once() -> None:
+    """APScheduler asks for the next time until that is to come, and keeps all that it is told."""
+    now = datetime(2026, 5, 9, 4, 42, tzinfo=UTC)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    for trigger in (every_so_often(60), once_a_day(time(0, 1), lambda: ZoneInfo("Europe/Berlin"))):
+        times = 0
+        moment = epoch
+        while moment <= now:
+            moment = trigger.get_next_fire_time(moment, now)
+            times += 1
+        assert times <= 2
+    trigger = every_so_often(60)
+    assert trigger.get_next_fire_time(None, now) == now + timedelta(seconds=60)
+    assert trigger.get_next_fire_time(now, now + timedelta(seconds=0.2)) == now + timedelta(seconds=60)

@@ -81,6 +81,13 @@ def test_an_older_recording_that_is_played_later_is_not_the_first_ever(
     assert (older.first_ever, older.first_today, older.first_of_season) == (False, True, True)
 
 
+def test_on_a_clock_that_was_not_set_nothing_is_the_first_of_a_season(
+    record: Callable[[Detection], Tally],
+) -> None:
+    told = record(detection(0, dating="unset"))
+    assert (told.first_ever, told.first_today, told.first_of_season) == (True, True, False)
+
+
 @pytest.mark.parametrize(
     ("day", "begin", "end"),
     [
