@@ -16,10 +16,12 @@ script=${script:-birdwatchd}
 say() { printf '%s\n' "$*"; }
 refuse() { printf '%s: %s\n' "$script" "$*" >&2; exit 2; }
 
+# `return 0`, not `return`: while a trap is at work that would be the status of what was interrupted.
+#
 # lay SOURCE TARGET MODE: copies a file where it differs, and says so. In one step: nobody ever sees half of it.
 lay() {
     local target=$root$2
-    if cmp -s "$1" "$target"; then return; fi
+    if cmp -s "$1" "$target"; then return 0; fi
     install -D -m "$3" "$1" "$target.new"
     mv -f "$target.new" "$target"
     say "  $target"
@@ -55,7 +57,7 @@ find_python() {
             "$candidate" -c 'import ensurepip, venv' 2>/dev/null ||
                 refuse "$candidate cannot make virtual environments; run: apt-get install python3-venv"
             printf '%s' "$candidate"
-            return
+            return 0
         fi
     done
     refuse "there is no Python 3.11 to 3.14 for all users; install one (Debian: python3), or name it with PYTHON=…"
@@ -65,7 +67,7 @@ find_python() {
 # finished is made anew.
 build_version() {
     local folder=$home/versions/$1 python index=() torch
-    if [ -e "$folder/complete" ] && fits "$folder/venv/bin/python"; then return; fi
+    if [ -e "$folder/complete" ] && fits "$folder/venv/bin/python"; then return 0; fi
     python=$(find_python)
     rm -rf "$folder"
     mkdir -p "$folder" "$home/downloads"

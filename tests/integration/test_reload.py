@@ -189,13 +189,13 @@ def test_a_wrong_file_is_refused_whole_and_every_mistake_has_its_line(
         ):
             daemon.settings = {**good, **wrong}
             daemon.write()
-            daemon.hang_up("config is wrong, the old one stays")
-            told = daemon.said("config is wrong, the old one stays")[-1]["mistakes"]
+            daemon.hang_up("config not taken, the old one stays")
+            told = daemon.said("config not taken, the old one stays")[-1]["mistakes"]
             assert sum(str(tmp_path) in line for line in told) >= mistakes, told
             if mistakes > 1:
                 assert sum(line.startswith(f"{daemon.config}:") for line in told) == mistakes
         daemon.config.write_text("sources: [")
-        daemon.hang_up("config is wrong, the old one stays")
+        daemon.hang_up("config not taken, the old one stays")
         assert not daemon.said("reloaded")
         daemon.settings = good
         daemon.reload(deciding={"threshold": 0.6})

@@ -19,6 +19,7 @@ from birdwatchd.service.reloading import REFUSED
 from tests.integration.nspawn import SOURCE, Machine, needs_nspawn
 from tests.integration.soundserver import SoundServer, needs_sound_server
 from tests.integration.waiting import wait_until
+from tests.tiny import build_stubborn_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,6 +253,29 @@ def test_a_service_that_starts_hangs_comes_back_and_ends(machine: Machine) -> No
 
 @needs_nspawn
 @pytest.mark.long
+def test_a_pipeline_that_hangs_is_ended_by_the_watchdog_and_listens_again(machine: Machine) -> None:
+    """The main thread lives on: it is what it looks at that keeps it from saying so."""
+    state = machine.root / "var/lib/birdwatchd"
+    build_stubborn_bundle(state / "tiny.pt")
+    loud = np.sign(np.sin(2 * np.pi * 4000 * np.arange(30 * RATE) / RATE))
+    quiet = 0.3 * np.sin(2 * np.pi * 4000 * np.arange(12 * RATE) / RATE)
+    soundfile.write(state / "garden.wav", np.concatenate([quiet, loud]), RATE)
+    machine.boot()
+    machine.run("systemctl", "start", "birdwatchd", seconds=120)
+    wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
+    wait_until(lambda: "the pipeline has not turned" in machine.shown("StatusText"), "it hangs", seconds=90)
+    assert '"event": "the daemon does not get on"' in machine.log()
+    shutil.copy(state / "garden.wav", state / "hung.wav")
+    soundfile.write(state / "garden.wav", quiet, RATE)
+    wait_until(lambda: machine.shown("NRestarts") == "1", "the watchdog ends it", seconds=90)
+    assert "Watchdog timeout" in machine.log()
+    assert "in classify" in machine.log()  # where each thread was
+    wait_until(lambda: detections(machine) == 2, "it hears again", seconds=90)
+    assert rows(machine, "SELECT count(*) FROM detections WHERE state = 'ended'")[0][0] >= 1
+
+
+@needs_nspawn
+@pytest.mark.long
 def test_a_reload_is_waited_for_and_fails_where_the_config_is_wrong(machine: Machine) -> None:
     machine.boot()
     machine.run("systemctl", "start", "birdwatchd", seconds=120)
@@ -274,7 +298,7 @@ def test_a_reload_is_waited_for_and_fails_where_the_config_is_wrong(machine: Mac
     # Whoever sends the signal by hand is told, too.
     machine.run("systemctl", "kill", "--signal=HUP", "--kill-whom=main", "birdwatchd")
     wait_until(lambda: REFUSED in machine.shown("StatusText"), "it is refused, and says so")
-    assert "config is wrong, the old one stays" in machine.log()
+    assert "config not taken, the old one stays" in machine.log()
     assert machine.log().count(mistake) == 2
     assert (machine.shown("ActiveState"), machine.shown("NRestarts")) == ("active", "0")
     assert machine.shown("MainPID") == process

@@ -16,6 +16,7 @@ import soundfile
 from birdwatchd import __version__
 from birdwatchd.store.schema import STEPS
 from tests.integration.nspawn import Machine, needs_nspawn
+from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +133,7 @@ def test_a_station_is_installed_upgraded_brought_back_and_taken_off(station: Sta
     assert "/etc/systemd/system" not in said
 
     station.become("1.1.0")
-    station.script("upgrade", "--watch", "2")
+    station.script("install")  # goes on as `upgrade`
     second = station.listens()
     assert (station.version, station.form, station.runs) == ("1.1.0", len(STEPS) + 1, [__version__, "1.1.0"])
     assert station.folders == {__version__, "1.1.0"}
@@ -177,3 +178,25 @@ def test_a_station_is_installed_upgraded_brought_back_and_taken_off(station: Sta
     )
     assert station.machine.run("systemctl", "is-active", "birdwatchd", check=False).strip() == "inactive"
     assert station.runs[0] == __version__  # what was heard stays
+
+
+@needs_nspawn
+@pytest.mark.long
+def test_whoever_ends_an_upgrade_in_the_middle_leaves_something_that_listens(station: Station) -> None:
+    machine = station.machine
+    station.script("install")
+    here = machine.run("readlink", "/opt/birdwatchd/venv").strip().split("/")[1]
+    # The same again as another version: it is only to be waited for.
+    machine.run("cp", "-R", f"/opt/birdwatchd/versions/{here}", "/opt/birdwatchd/versions/other")
+    machine.run("ln", "-s", "versions/other", "/opt/birdwatchd/previous")
+    words = ["env", *ENVIRONMENT, "/srv/birdwatchd/systemd/upgrade", "--back", "--watch", "300"]
+    machine.run("systemd-run", "--unit=upgrading", *words)
+    wait_until(
+        lambda: "starting other" in machine.run("journalctl", "-u", "upgrading"), "it begins", seconds=60
+    )
+    wait_until(lambda: machine.shown("ActiveState") == "active", "it looks at the new one", seconds=60)
+    machine.run("systemctl", "stop", "upgrading", seconds=150)
+    said = machine.run("journalctl", "-o", "cat", "-u", "upgrading")
+    assert f"{here} runs again, as before" in said
+    station.listens()
+    assert machine.run("readlink", "/opt/birdwatchd/venv").strip() == f"versions/{here}/venv"
