@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DUE_SECONDS = 15.0
 """With more sound than this waiting, a window of every model is due."""
+ROUND = 10
+"""So many times the patience for one source, while others are analysed."""
 
 
 class Turning(Protocol):
@@ -53,9 +55,13 @@ class Progress:
         self._sources = sources
         self._written: dict[str, _Mark] = defaultdict(_Mark)
         self._analysed: dict[str, _Mark] = defaultdict(_Mark)
+        self._moved_at = float("-inf")  # when sound of any source was analysed last
 
     def hangs(self, now: float, patience_seconds: float) -> str:
         """What stands still for longer than that at monotonic time `now`, in a few words; empty when all goes on."""
+        self._moved_at = max(
+            [self._moved_at, *(mark.since for mark in self._analysed.values() if mark.place > 0)]
+        )
         standing = [self._standing(source, now, patience_seconds) for source in tuple(self._sources)]
         idle = now - self._pipeline.heartbeat
         if idle > patience_seconds:
@@ -82,7 +88,9 @@ class Progress:
         if not getattr(source, "is_tended", True):
             return f"nobody looks after {source.name} any more: its thread has died"
         due = written - analysed > DUE_SECONDS * source.ring.sample_rate
-        if due and unheard > patience_seconds:
+        # A machine that is too slow comes round late: being killed for it would cost it the rest.
+        others = 1 if now - self._moved_at > patience_seconds else ROUND
+        if due and unheard > others * patience_seconds:
             return f"sound of {source.name} has not been analysed for {unheard:.0f} s"
         # A recording stands still while its reader does; then it is the reader that matters.
         if source.fault or source.finished or getattr(source, "waits", False):

@@ -70,6 +70,18 @@ def test_a_pipeline_that_turns_idly_although_sound_is_due() -> None:
     assert daemon.live(1) == ""
 
 
+def test_a_slow_round_is_no_standstill_but_one_that_is_left_out_for_good_is() -> None:
+    daemon = Daemon()
+    daemon.live(10)
+    said = []
+    for _ in range(301):
+        daemon.pipeline.places["pond"] = daemon.pond.ring.written + RATE
+        said.append(daemon.live(1, analyses=False))
+    assert set(said[:-1]) == {""}
+    assert said[-1] == "sound of garden has not been analysed for 301 s"
+    assert daemon.live(31, analyses=False).startswith("sound of garden")
+
+
 def test_a_source_that_is_away_hangs_only_when_nobody_works_on_it() -> None:
     daemon = Daemon(is_tended=True)
     daemon.live(10)
