@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
@@ -59,13 +60,14 @@ class Screen:
     ) -> None:
         if self._live is None:
             return
-        self._live.stop()
-        if self._sources:
-            self._console.print(
-                f"{self._heard()}. They are in [cyan]{self._database}[/]: see `birdwatchd detections`.",
-                highlight=False,
-                soft_wrap=True,
-            )
+        with suppress(OSError):  # the terminal may be what has gone
+            self._live.stop()
+            if self._sources:
+                self._console.print(
+                    f"{self._heard()}. They are in [cyan]{self._database}[/]: see `birdwatchd detections`.",
+                    highlight=False,
+                    soft_wrap=True,
+                )
 
     def listening(self, sources: Sequence[Source]) -> None:
         """Everything runs."""
@@ -99,7 +101,8 @@ class Screen:
             (f"  {detection.source}" if self._several else "", "cyan"),
             ("  new" if is_new else "", "yellow"),
         )
-        self._console.print(line)
+        with suppress(OSError):  # a terminal that was closed must not end the pipeline: it has its own end
+            self._console.print(line)
 
     def _status(self) -> Text:
         parts: list[tuple[str, str]] = [(f"{datetime.now(UTC).astimezone(self._zone):%H:%M:%S}  ", "dim")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -329,3 +330,31 @@ def test_home_assistant_forgets_a_source_that_is_gone(
             # The other source's sensors stay; the action did not change, and its connection is the same.
             assert heard.heard("homeassistant/sensor/wood/garden_species/config")[-1].payload
             assert [one.payload for one in heard.heard("birdwatchd/wood/status")] == ["online"]
+
+
+def test_closing_its_terminal_ends_it_in_order(tmp_path: Path, tiny_bundle: Path, high: Settings) -> None:
+    """That is a SIGHUP, too; nobody would ever see or stop it again."""
+    database, config = tmp_path / "birds.sqlite", tmp_path / "config.yaml"
+    config.write_text(
+        yaml.safe_dump(settings_for(tiny_bundle, high) | {"store": {"database": str(database)}})
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        words = [sys.executable, "-m", "birdwatchd", "run", "-c", str(config)]
+        os.execv(sys.executable, words)  # noqa: S606 - a terminal of its own is what it takes
+    said = b""
+    while b"High Tone" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    status: list[int] = []
+
+    def has_ended() -> bool:
+        process, found = os.waitpid(child, os.WNOHANG)
+        status.append(found)
+        return process == child
+
+    wait_until(has_ended, "it ends", seconds=60)
+    assert os.waitstatus_to_exitcode(status[-1]) == 0
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs WHERE ended_utc IS NULL").fetchone() == (0,)
+        assert connection.execute("SELECT DISTINCT state FROM detections").fetchall() == [("ended",)]
