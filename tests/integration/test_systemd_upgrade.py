@@ -123,6 +123,7 @@ def station(tmp_path: Path, tiny_bundle: Path) -> Iterator[Station]:
 
 @needs_nspawn
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_station_is_installed_upgraded_brought_back_and_taken_off(station: Station) -> None:
     station.script("install")
     first = station.listens()
