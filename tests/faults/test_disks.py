@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 import resource
 import signal
+import sqlite3
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +20,10 @@ from birdwatchd.store.deliveries import find as find_deliveries
 from birdwatchd.store.detections import Choice, find
 from tests.faults.disks import fail, fill, needs_root, real_disk, small_disk
 from tests.faults.station import BYSTANDER, Station
+from tests.faults.test_damage import DAMAGES
 from tests.shelves import keep
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from birdwatchd.store.deliveries import Entry
 
 NOT_WRITTEN = "database cannot be written, detections are kept in memory"
@@ -180,3 +182,33 @@ def test_on_a_read_only_disk_it_does_not_start_and_says_so_in_a_sentence(
         assert it.ended() == 2
         (said,) = [line for line in (tmp_path / "log").read_text().splitlines() if not line.startswith("{")]
         assert "Read-only file system); check that you may write" in said
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["random pages", "no database"])
+def test_a_database_that_breaks_while_it_listens_is_begun_anew_and_nothing_after_is_missing(
+    tmp_path: Path, tiny_bundle: Path, kind: str
+) -> None:
+    with station(tmp_path, tiny_bundle, tmp_path) as it:
+        it.start()
+        it.wait_for("acted", times=2)
+        it.wait_for("backup made")
+        early = heard(it)
+        # All pages lie in the file itself then, none in the log.
+        with sqlite3.connect(it.database) as other:
+            assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        other.close()
+        DAMAGES[kind][0](it.database, random.Random(1))
+        it.wait_for("the database is damaged, a new one is begun")
+        it.wait_for("acted", times=len(it.events("acted")) + 2)
+        it.stop()
+        (said,) = it.events("the database is damaged, a new one is begun")
+        assert said["backup"]
+        assert Path(said["moved_to"]).exists()
+        found = written(it.database)
+        late = [one for one in heard(it) if one not in early]
+        assert len(late) >= 2
+        assert set(found) >= set(late)
+        assert set(found) <= set(heard(it))
+        balance = it.ledger()["bystander"]
+        assert balance.skipped == {}
