@@ -274,6 +274,8 @@ def _open_or_renew(path: Path, backups: Backups | None) -> sqlite3.Connection:
     try:
         if backups is not None and backups.newest() and path.exists() and not path.stat().st_size:
             raise DamagedError(f"the database {path} is empty, and was not")  # noqa: TRY301 - as any other damage
+        # Looked at by ourselves first: of what is no database SQLite throws away the log.
+        opening.refuse_another_kind(path)
         return opening.open_for_writing(path, check=True)
     except DamagedError as error:
         return begin_anew(path, set_aside(path), str(error), backups, seconds=STARTING_SECONDS)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger()
 
+MAGIC = b"SQLite format 3\0"
+"""What every database begins with."""
 _LOG_BYTES = 4 * 1024 * 1024
 _OURS = {"runs", "detections", "ledger"}
 """Tables that a database of birdwatchd has had from the first."""
@@ -108,6 +110,26 @@ def open_for_writing(path: Path, *, check: bool = False) -> sqlite3.Connection:
             raise DamagedError(damage_of(error, path)) from error
         raise (FullError if is_full(error) else StoreError)(sentence(error, path)) from error
     return connection
+
+
+def refuse_another_kind(path: Path) -> None:
+    """Look at how the file begins, where there is one.
+
+    Raises:
+        DamagedError: not as a database does.
+        StoreError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be read ({error.strerror}); check its disk or card"
+        ) from error
+    if head and head != MAGIC:
+        raise DamagedError(f"{path} is not a birdwatchd database (not even SQLite)")
 
 
 @contextmanager

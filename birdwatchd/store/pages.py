@@ -5,6 +5,7 @@ The format is SQLite's own description of it, https://www.sqlite.org/fileformat2
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import TYPE_CHECKING, Self
 
@@ -73,8 +74,9 @@ class Pages:
         offset = 32
         while len(frame := self._log.read(24)) == 24:  # noqa: PLR2004 - a frame's own header
             number, commit = struct.unpack(">II", frame[:8])
-            if frame[8:16] != head[16:24] or not 0 < number < 1 << 31:
-                return
+            end = self._log.seek(0, os.SEEK_END)
+            if frame[8:16] != head[16:24] or not 0 < number < 1 << 31 or offset + 24 + self.size > end:
+                return  # from an earlier round of the log, or torn
             held.append((number, offset + 24))
             if commit:
                 yield from held
