@@ -16,6 +16,7 @@ from birdwatchd.audio.ledger import Ledger
 from birdwatchd.store.database import Database
 from birdwatchd.store.ledger import between
 from tests.integration.waiting import wait_until
+from tests.processes import children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,9 +136,7 @@ class Station:
 
     def children(self) -> list[int]:
         """The process ids of its ffmpegs."""
-        tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
-        pids = [int(pid) for task in tasks for pid in task.read_text().split()]
-        return [pid for pid in pids if b"ffmpeg" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return children(self.pid, "ffmpeg")
 
     def send(self, number: signal.Signals) -> None:
         assert self._child is not None

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from birdwatchd.audio.stream import Stream
 from birdwatchd.config.schema import StreamSource
+from tests import processes
 from tests.integration import rtsp
 from tests.integration.known import RATE, heard, noise
 from tests.integration.rtsp import RtspServer
@@ -51,9 +52,7 @@ def listening(url: str, *, ring_seconds: float = 60.0, **settings: Any) -> Itera
 
 def children() -> list[int]:
     """The process ids of our own ffmpegs."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    pids = [int(pid) for task in tasks for pid in task.read_text().split()]
-    return [pid for pid in pids if "ffmpeg" in Path(f"/proc/{pid}/comm").read_text()]
+    return processes.children(os.getpid(), "ffmpeg")
 
 
 def sound(stream: Stream) -> NDArray[np.int16]:
