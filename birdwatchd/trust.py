@@ -6,14 +6,11 @@ network is there. docs/time.md says what follows from that; docs/decisions/ why.
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +27,6 @@ BEHIND = timedelta(days=1)
 """So far behind what the database has seen, a clock was not set."""
 STRADDLING_SECONDS = 60.0
 """No window is longer."""
-
-logger = structlog.get_logger()
 
 
 def elapsed() -> float:
@@ -107,26 +102,13 @@ class Trust:
         self, last_seen: datetime | None = None, *, monotonic: Callable[[], float] = elapsed
     ) -> None:
         """`last_seen` is when the run before this one was there for the last time."""
-        self._last_seen = last_seen
+        self.last_seen = last_seen
         self._monotonic = monotonic
         self._began = monotonic()
-        self._lock = threading.Lock()
-        self._was_set = True
 
     def is_set(self, moment: datetime) -> bool:
-        """Can it be that time, now? Says once when it cannot, and when it can again."""
-        verdict = self._is_possible(moment, timedelta(seconds=self._monotonic() - self._began))
-        with self._lock:
-            before, self._was_set = self._was_set, verdict
-        if before and not verdict:
-            logger.warning(
-                "the system clock was not set: until it is, times are wrong and no week of the year is assumed",
-                clock=moment.isoformat(timespec="seconds"),
-                last_seen=self._last_seen and self._last_seen.isoformat(timespec="seconds"),
-            )
-        elif verdict and not before:
-            logger.info("the system clock is set", clock=moment.isoformat(timespec="seconds"))
-        return verdict
+        """Can it be that time, now?"""
+        return self._is_possible(moment, timedelta(seconds=self._monotonic() - self._began))
 
     def wrong_from(self, steps: Sequence[ClockStep]) -> int | None:
         """The first sample whose date the last of a source's steps shows to be wrong; None: none is.
@@ -155,4 +137,4 @@ class Trust:
         if moment < EARLIEST:
             return False
         # It may be the database that has seen a wrong time. Nobody corrects the clock in a day: it is that.
-        return self._last_seen is None or age > PROBATION or moment >= self._last_seen - BEHIND
+        return self.last_seen is None or age > PROBATION or moment >= self.last_seen - BEHIND

@@ -38,6 +38,7 @@ class StationClock:
         self._wall = wall
         self._offset = wall() - monotonic()
         self._not_before = float("-inf")
+        self._was_set = True
 
     def now(self) -> datetime:
         """Aware UTC. From any thread."""
@@ -59,6 +60,7 @@ class StationClock:
         `take_in` is given what the old clock says, by how many seconds it was set, and what to call once times are moved.
         What it raises is said, and it is called again in a few seconds.
         """
+        self._tell_whether_set()
         now = self._monotonic()
         offset = self._wall() - now
         step = offset - self._offset
@@ -76,3 +78,16 @@ class StationClock:
             # The daemon's loop goes on; until it succeeds, everybody has the old time.
             self._not_before = now + AGAIN_SECONDS
             logger.exception("the new time could not be taken in", seconds=round(step, 3))
+
+    def _tell_whether_set(self) -> None:
+        before, self._was_set = self._was_set, self.is_set
+        moment = self.now().isoformat(timespec="seconds")
+        if before and not self._was_set:
+            last_seen = self.trust.last_seen
+            logger.warning(
+                "the system clock was not set: until it is, times are wrong and no week of the year is assumed",
+                clock=moment,
+                last_seen=last_seen and last_seen.isoformat(timespec="seconds"),
+            )
+        elif self._was_set and not before:
+            logger.info("the system clock is set", clock=moment)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,14 +54,6 @@ def test_a_clock_was_set_when_it_can_be_that_time(
     trust = Trust(last_seen, monotonic=lambda: monotonic)
     monotonic = hours * HOUR
     assert trust.is_set(moment) is expected
-
-
-def test_a_clock_that_was_not_set_is_told_once_and_so_is_its_setting() -> None:
-    trust = Trust()
-    with structlog.testing.capture_logs() as lines:
-        for moment in (EPOCH, EPOCH, NOW, NOW):
-            trust.is_set(moment)
-    assert [line["log_level"] for line in lines] == ["warning", "info"]
 
 
 CASES: list[tuple[str, Sequence[ClockStep], int | None]] = [

@@ -78,3 +78,19 @@ def test_a_clock_of_1970_is_not_set() -> None:
     assert machine.clock.is_set
     machine.clock = StationClock(monotonic=lambda: machine.elapsed, wall=lambda: machine.elapsed)
     assert not machine.clock.is_set
+
+
+def test_a_clock_that_was_not_set_is_told_once_and_so_is_its_setting() -> None:
+    machine = Machine()
+    machine.offset = 0.0
+    machine.clock = StationClock(
+        monotonic=lambda: machine.elapsed, wall=lambda: machine.elapsed + machine.offset
+    )
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            machine.clock.turn(machine.take_in)
+        machine.offset = 1.8e9
+        for _ in range(3):
+            machine.clock.turn(machine.take_in)
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+    assert lines[0]["clock"].startswith("1970-01-01T00:01:40")
