@@ -26,6 +26,7 @@ from birdwatchd.hours import Hours
 from birdwatchd.listening_hours import RESTING, ListeningHours
 from birdwatchd.pipeline import Listeners, Pipeline
 from birdwatchd.track import History
+from birdwatchd.trust import ClockStep
 from tests.doubles import sample_detection
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def pipeline_for(
     history: History | None = None,
     spans: Sequence[str] = (),
     linger_seconds: float = 0.0,
+    clock_is_set: Callable[[datetime], bool] | None = None,
 ) -> tuple[Pipeline, Notebook, Loudness]:
     notebook, classifier = Notebook(), Loudness()
     pipeline = Pipeline(
@@ -124,7 +126,8 @@ def pipeline_for(
     rules = Rules(Deciding(), LABELS)
     for tape in tapes:
         hours = ListeningHours(tape.name, Hours(spans, UTC, None), linger_seconds) if spans else None
-        pipeline.add(tape, Decider(rules, Nowhere(), Naming("run", tape.name, tape.site, "m")), hours=hours)
+        naming = Naming("run", tape.name, tape.site, "m", clock_is_set)
+        pipeline.add(tape, Decider(rules, Nowhere(), naming), hours=hours)
     return pipeline, notebook, classifier
 
 
@@ -183,6 +186,31 @@ def test_outside_of_listening_hours_sound_is_skipped_and_accounted_for() -> None
     assert (first.state, first.start) == ("started", START + timedelta(seconds=60))
     assert (last.state, last.end) == ("ended", START + timedelta(seconds=121.5))
     assert all(one.start <= START + timedelta(seconds=120) for one in notebook.detections)
+
+
+def test_on_a_clock_that_was_not_set_nobody_knows_the_hours_and_all_is_listened_to() -> None:
+    tape = Tape()
+    tape.play(15, 0.9)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape, spans=["22:00..23:00"], clock_is_set=lambda _: False)
+    pipeline.run()
+    assert notebook.seconds["garden", "analysed", ""] == pytest.approx(15)
+    assert {one.dating for one in notebook.detections} == {"unset"}
+
+
+def test_that_the_clock_was_set_is_told_before_what_was_heard_after_it() -> None:
+    tape = Tape()
+    tape.play(4, 0.9)
+    step = ClockStep(2000, START, 3600.0, 60.0)
+    tape.clock.steps = (step,)
+    tape.finished = True
+    pipeline, notebook, _ = pipeline_for(tape)
+    told: list[int] = []
+    pipeline._listeners = Listeners(detection=lambda _: told.append(len(notebook.changes)))
+    pipeline.run()
+    assert [(change.step, change.wrong_from) for change in notebook.changes] == [(step, 0)]
+    assert told
+    assert set(told) == {1}
 
 
 def test_what_goes_on_when_they_end_is_followed_for_the_end_of_its_clip() -> None:
