@@ -7,8 +7,6 @@ import secrets
 import threading
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from datetime import timedelta
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -25,6 +23,7 @@ from birdwatchd.listening import Listening
 from birdwatchd.pipeline import Pipeline
 from birdwatchd.places import Places
 from birdwatchd.reload import reload
+from birdwatchd.routine import tell_regularly, tidy_regularly
 from birdwatchd.running import Running
 from birdwatchd.service.observer import Parts
 from birdwatchd.service.progress import Progress
@@ -38,12 +37,11 @@ from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.dating import take_up
-from birdwatchd.store.ledger import roll_up, standing
+from birdwatchd.store.ledger import standing
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
 from birdwatchd.store.runs import is_seasoned, last_seen
 from birdwatchd.store.summary import Summaries
-from birdwatchd.store.vacuum import vacuum
 from birdwatchd.track import History
 
 if TYPE_CHECKING:
@@ -53,13 +51,8 @@ if TYPE_CHECKING:
 
     from birdwatchd.audio.source import Source
     from birdwatchd.config.load import Loaded
-    from birdwatchd.domain import DailySummary, Detection
+    from birdwatchd.domain import Detection
     from birdwatchd.pipeline import Listeners
-
-HEALTH_SECONDS = 60.0
-"""How often actions are told how the node does."""
-LEDGER_HOURS_KEPT = timedelta(days=400)
-"""Of what is older, whole days are kept."""
 
 logger = structlog.get_logger()
 
@@ -130,7 +123,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         )
         desk.start()
         schedule = stack.enter_context(Schedule(blueprint.zone))
-        _tidy_regularly(schedule, retention, backups, database, clock)
+        tidy_regularly(schedule, retention, backups, database, clock)
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(
@@ -174,7 +167,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         # By hand a mistake is wanted at once; a station that boots has to wait for its USB.
         running.open_all(patient="NOTIFY_SOCKET" in os.environ)
         summaries = Summaries(database, config.node, lambda: running.blueprint.zone)
-        _tell_regularly(running, partial(_due, stack.enter_context(closing(summaries)), clock))
+        tell_regularly(running, stack.enter_context(closing(summaries)), clock)
         observer = stack.enter_context(
             telling(
                 Parts(
@@ -228,41 +221,6 @@ def _observed(listeners: Listeners, vitals: Vitals) -> Listeners:
             listeners.detection(detection)
 
     return replace(listeners, account=vitals.account, batch=vitals.batch, detection=detected)
-
-
-def _tidy_regularly(
-    schedule: Schedule, retention: Retention, backups: Backups, database: Database, clock: StationClock
-) -> None:
-    """What is done about what is old."""
-
-    def roll_up_ledger() -> None:
-        if is_seasoned(database, clock.now()):
-            roll_up(database, clock.now() - LEDGER_HOURS_KEPT, schedule.zone)
-
-    schedule.every(3600, "retention", retention.tidy, at_once=True)
-    schedule.every(3600, "backup", lambda: backups.make_daily(database), at_once=True)
-    schedule.daily(3, 30, "vacuum", lambda: vacuum(database))
-    schedule.daily(3, 15, "ledger roll-up", roll_up_ledger)
-
-
-def _tell_regularly(running: Running, due_summary: Callable[[], DailySummary | None]) -> None:
-    """What actions are told now and then, and what is done about their deliveries."""
-    schedule, desk = running.schedule, running.desk
-
-    def tell_day() -> None:
-        found = due_summary()
-        if found is not None:
-            desk.inform(found)
-
-    schedule.every(HEALTH_SECONDS, "health", lambda: desk.inform(running.health()), at_once=True)
-    schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)
-    schedule.daily(0, 1, "daily summary", tell_day)
-    # Down at midnight, or on a clock that was set past it.
-    schedule.every(3600, "daily summary, if it was missed", tell_day, at_once=True)
-
-
-def _due(summaries: Summaries, clock: StationClock) -> DailySummary | None:
-    return summaries.take(clock.now()) if clock.is_set else None
 
 
 def _clock(database: Database) -> StationClock:
