@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# As train/__main__.py has it; torch reads it once.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+
+# Before torch: its threads then sleep while they wait. Spinning, they take from each other what they wait for as soon as
+# anything else runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import click
 

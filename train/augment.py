@@ -1,11 +1,11 @@
 """What is done to clips on the fly: gain, noise of the field and of all colours, mixing two, masks in the spectrogram.
 
-Everything works on whole batches, on whatever device they lie, and draws from the generator it is given.
+Everything works on whole batches, on whatever device they lie, and draws from the generator it is given, one of the CPU.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,76 +21,89 @@ COLOURS = (-1.0, 2.0)
 def augment(
     waveforms: Tensor,
     targets: Tensor,
-    noise: Tensor | None,
+    noise: Noise | None,
     settings: AugmentSettings,
+    colours: Tensor | None,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """New waveforms (batch, samples) and targets (batch, labels).
+) -> None:
+    """Change `waveforms` (batch, samples) and `targets` (batch, labels), in place.
 
-    `noise` (batch, samples) is field noise, one for each clip, or None where there is none.
+    `noise` is field noise for some of the clips, `colours` what `coloured_noise` made; None where there is none.
     """
-    waveforms, targets = mix_up(waveforms, targets, settings.mixup_probability, generator)
-    batch = len(waveforms)
+    mix_up(waveforms, targets, settings.mixup_probability, generator)
     if noise is not None:
-        chosen = _chance(batch, settings.noise_probability, waveforms, generator)
-        waveforms = add_noise(waveforms, noise, chosen, settings.snr_db, generator)
-    chosen = _chance(batch, settings.coloured_probability, waveforms, generator)
-    if bool(chosen.any()):
-        coloured = torch.zeros_like(waveforms)
-        coloured[chosen] = coloured_noise(int(chosen.sum()), waveforms, generator)
-        waveforms = add_noise(waveforms, coloured, chosen, settings.snr_db, generator)
-    gain_db = _uniform(batch, -settings.gain_db, settings.gain_db, waveforms, generator)
+        add_noise(waveforms, noise, settings.snr_db, generator)
+    if colours is not None:
+        chosen = _chosen(len(waveforms), settings.coloured_probability, generator)
+        cut = cut_from(colours, len(chosen), waveforms.shape[1], generator)
+        add_noise(waveforms, Noise(chosen, cut), settings.snr_db, generator)
+    gain_db = _uniform(len(waveforms), -settings.gain_db, settings.gain_db, waveforms, generator)
     # What the card would have clipped is clipped.
-    return (waveforms * 10 ** (gain_db / 20)).clamp(-1, 1), targets
+    waveforms.mul_(10 ** (gain_db / 20)).clamp_(-1, 1)
 
 
-def mix_up(
-    waveforms: Tensor, targets: Tensor, probability: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+class Noise(NamedTuple):
+    """Noise for some clips of a batch."""
+
+    clips: Tensor
+    """Their numbers, (n,)."""
+    waveforms: Tensor
+    """(n, samples)"""
+
+
+def mix_up(waveforms: Tensor, targets: Tensor, probability: float, generator: torch.Generator) -> None:
     """Add to some clips another of the batch, up to 6 dB weaker or louder: both are to be heard, whole.
 
-    The sum is brought back to the level of the louder one.
+    The sum is brought back to the level of the louder one. `waveforms` and `targets` change in place.
     """
-    batch = len(waveforms)
-    partner = torch.randperm(batch, generator=generator, device=generator.device).to(waveforms.device)
-    chosen = _chance(batch, probability, waveforms, generator)
-    levels = _level(waveforms)  # (batch, 1)
-    balance_db = _uniform(batch, -6.0, 6.0, waveforms, generator)
-    scaled = waveforms[partner] * (levels / (levels[partner] + TINY)) * 10 ** (balance_db / 20)
+    chosen = _chosen(len(waveforms), probability, generator)
+    partners = torch.randperm(len(waveforms), generator=generator)[chosen]
+    balance_db = _uniform(len(chosen), -6.0, 6.0, waveforms, generator)
+    clips, others = waveforms[chosen], waveforms[partners]
+    level, level_of_other = _level(clips), _level(others)  # (n, 1)
     # Neither silence blown up, nor a clip that silence is measured by.
-    audible = (levels > TINY) & (levels[partner] > TINY)
-    use = chosen.unsqueeze(1) & audible
-    mixed = waveforms + scaled
-    mixed = mixed * (torch.maximum(levels, _level(scaled)) / (_level(mixed) + TINY))
-    return torch.where(use, mixed, waveforms), torch.where(
-        use, torch.maximum(targets, targets[partner]), targets
-    )
+    audible = (level > TINY) & (level_of_other > TINY)
+    scale = torch.where(audible, level / (level_of_other + TINY) * 10 ** (balance_db / 20), 0.0)
+    mixed = clips.addcmul_(others, scale)
+    wanted = torch.maximum(level, scale * level_of_other)
+    waveforms[chosen] = mixed.mul_(torch.where(audible, wanted / (_level(mixed) + TINY), 1.0))
+    targets[chosen] = torch.maximum(targets[chosen], targets[partners] * audible)
 
 
 def add_noise(
-    waveforms: Tensor,
-    noise: Tensor,
-    chosen: Tensor,
-    snr_db: tuple[float, float],
-    generator: torch.Generator,
-) -> Tensor:
-    """Add `noise` (batch, samples) to the `chosen` (batch,) clips at a ratio drawn evenly from `snr_db`."""
-    ratio_db = _uniform(len(waveforms), *snr_db, waveforms, generator)
-    scale = _level(waveforms) / (_level(noise) + TINY) * 10 ** (-ratio_db / 20)
-    audible = _level(noise) > TINY
-    return torch.where(chosen.unsqueeze(1) & audible, waveforms + scale * noise, waveforms)
+    waveforms: Tensor, noise: Noise, snr_db: tuple[float, float], generator: torch.Generator
+) -> None:
+    """Add noise to its clips of `waveforms` (batch, samples), in place, at a ratio drawn evenly from `snr_db`."""
+    clips = waveforms[noise.clips]
+    ratio_db = _uniform(len(clips), *snr_db, waveforms, generator)
+    level = _level(noise.waveforms)
+    scale = torch.where(level > TINY, _level(clips) / (level + TINY) * 10 ** (-ratio_db / 20), 0.0)
+    waveforms[noise.clips] = clips.addcmul_(noise.waveforms, scale)
 
 
-def coloured_noise(count: int, like: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise (count, samples), each of another colour: power as 1/f^x, x drawn from `COLOURS`."""
-    samples = like.shape[1]
-    # A length that is quick to transform; the end is cut off.
+def coloured_noise(count: int, samples: int, generator: torch.Generator) -> Tensor:
+    """Noise (count, samples or more), each of another colour: power as 1/f^x, x evenly spaced over `COLOURS`.
+
+    It may be gone through in a circle without a break.
+    """
+    # A length that is quick to transform.
     size = 1 << (samples - 1).bit_length()
-    exponent = _uniform(count, *COLOURS, like, generator)  # (count, 1)
-    phases = torch.rand(count, size // 2 + 1, generator=generator, device=generator.device).to(like)
-    frequencies = torch.arange(size // 2 + 1, device=like.device).clamp(min=1)
-    noise = torch.fft.irfft(torch.polar(frequencies ** (-exponent / 2), 2 * torch.pi * phases), n=size)
-    cut: Tensor = noise[:, :samples]
+    exponent = torch.linspace(*COLOURS, count).unsqueeze(1)
+    phases = torch.rand(count, size // 2 + 1, generator=generator)
+    frequencies = torch.arange(size // 2 + 1).clamp(min=1)
+    noise: Tensor = torch.fft.irfft(torch.polar(frequencies ** (-exponent / 2), 2 * torch.pi * phases), n=size)
+    return noise
+
+
+def cut_from(colours: Tensor, count: int, samples: int, generator: torch.Generator) -> Tensor:
+    """Stretches (count, samples) of some of the `colours`, from anywhere."""
+    of = torch.randint(len(colours), (count,), generator=generator).tolist()
+    starts = torch.randint(colours.shape[1], (count,), generator=generator).tolist()
+    cut = colours.new_empty(count, samples)
+    for row, colour, start in zip(cut, of, starts, strict=True):
+        before_the_end = colours[colour, start : start + samples]
+        row[: len(before_the_end)] = before_the_end
+        row[len(before_the_end) :] = colours[colour, : samples - len(before_the_end)]
     return cut
 
 
@@ -121,14 +134,14 @@ def _stretch(batch: int, size: int, widest: int, like: Tensor, generator: torch.
     return (place >= start) & (place < start + width)
 
 
-def _chance(batch: int, probability: float, like: Tensor, generator: torch.Generator) -> Tensor:
-    drawn = torch.rand(batch, generator=generator, device=generator.device).to(like.device)
-    return drawn < probability
+def _chosen(batch: int, probability: float, generator: torch.Generator) -> Tensor:
+    """The numbers of those of `batch` clips that a chance of `probability` each has chosen."""
+    return (torch.rand(batch, generator=generator) < probability).nonzero().squeeze(1)
 
 
 def _uniform(batch: int, low: float, high: float, like: Tensor, generator: torch.Generator) -> Tensor:
     """(batch, 1) between `low` and `high`."""
-    drawn = torch.rand(batch, 1, generator=generator, device=generator.device)
+    drawn = torch.rand(batch, 1, generator=generator)
     return (low + (high - low) * drawn).to(like.device)
 
 

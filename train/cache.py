@@ -68,6 +68,11 @@ class SoundCache:
         scale, samples = _mapped(self.folder / key)
         return samples[start:stop] * np.float32(scale)
 
+    def read_into(self, target: NDArray[np.float32], key: str, start: int) -> None:
+        """Fill `target` with the samples from `start` on, all of which there must be."""
+        scale, samples = _mapped(self.folder / key)
+        np.multiply(samples[start : start + len(target)], np.float32(scale), out=target)
+
     def _write(self, key: str, samples: NDArray[np.float32]) -> None:
         scale = float(np.abs(samples).max(initial=0.0)) / 32767 or 1.0
         content = np.round(samples / scale).astype("<i2")

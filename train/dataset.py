@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from birdwatchd.errors import RecordingError, UserError
 from train.cache import SoundCache, cache_folder
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from birdwatchd.domain import Label
     from train.settings import Settings
@@ -85,16 +87,26 @@ class Windows:
 
         A window is not moved off its row: a row that is longer than a window stays full, a shorter one stays whole.
         """
-        row, start, end = (int(value) for value in self.spans[index])
+        window = np.zeros(self.length, dtype=np.float32)
+        self._read_into(window, index, shift)
+        return window
+
+    def read_all(self, indices: NDArray[np.int64], shifts: NDArray[np.int64]) -> Tensor:
+        """As `read`, many at once: float32 (n, length)."""
+        read = np.zeros((len(indices), self.length), dtype=np.float32)
+        for window, index, shift in zip(read, indices.tolist(), shifts.tolist(), strict=True):
+            self._read_into(window, index, shift)
+        return torch.from_numpy(read)
+
+    def _read_into(self, window: NDArray[np.float32], index: int, shift: int) -> None:
+        row, start, end = self.spans[index].tolist()
         first = self._first(row)
         if end - first >= self.length:
             start = min(max(start + shift, first), end - self.length)
-            return self._cache.read(self.keys[row], start, start + self.length)
-        window = np.zeros(self.length, dtype=np.float32)
-        samples = self._cache.read(self.keys[row], first, end)
-        offset = min(max(-shift, 0), self.length - len(samples))
-        window[offset : offset + len(samples)] = samples
-        return window
+            self._cache.read_into(window, self.keys[row], start)
+        else:
+            offset = min(max(-shift, 0), self.length - (end - first))
+            self._cache.read_into(window[offset : offset + end - first], self.keys[row], first)
 
     def _first(self, row: int) -> int:
         return round(self.rows[row].start * self._cache.sample_rate)

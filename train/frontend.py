@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from train.settings import FrontEndSettings
 
 FLOOR = 1e-9
 """Power below which nothing is told apart: -90 dB under a full-scale sine."""
+AT_ONCE = 1
+"""Clips."""
 
 
 class LogMel(nn.Module):
@@ -34,9 +37,9 @@ class LogMel(nn.Module):
         # A full-scale sine has the power 1 in its bin.
         self.register_buffer("window", window * 2 / window.sum())
         high = min(settings.high_hz, sample_rate / 2)
-        self.register_buffer(
-            "bands", mel_bands(settings.bands, self.frame, sample_rate, settings.low_hz, high)
-        )
+        bands = mel_bands(settings.bands, self.frame, sample_rate, settings.low_hz, high)
+        # A power is the sum of two squares: each weight stands twice, for the real and for the imaginary part.
+        self.register_buffer("bands", bands.T.repeat_interleave(2, dim=0).contiguous())
         self.register_buffer("mean", torch.zeros(settings.bands, 1))
         self.register_buffer("deviation", torch.ones(settings.bands, 1))
 
@@ -45,11 +48,17 @@ class LogMel(nn.Module):
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Natural logarithm of the power in each band, (batch, bands, frames)."""
-        spectrum = torch.stft(
-            waveform, self.frame, self.hop, window=self.window, center=True, return_complex=True
-        )
-        power = spectrum.real.square() + spectrum.imag.square()  # (batch, frequencies, frames)
-        return (self.bands @ power).add(FLOOR).log()
+        whole = waveform.is_cuda or torch.jit.is_tracing()
+        # What a processor has in its cache goes three times as fast.
+        parts = [waveform] if whole else waveform.split(AT_ONCE)
+        return torch.cat([self._log_mel(part) for part in parts])
+
+    def _log_mel(self, waveform: Tensor) -> Tensor:
+        middle = self.frame // 2  # of the first frame: the first sample
+        padded = pad(waveform.unsqueeze(1), (middle, middle), mode="reflect").squeeze(1)
+        frames = padded.unfold(1, self.frame, self.hop) * self.window  # (batch, frames, frame)
+        squares = torch.view_as_real(torch.fft.rfft(frames)).flatten(2).square_()  # (batch, frames, 2 * frequencies)
+        return (squares @ self.bands).add_(FLOOR).log_().transpose(1, 2)
 
     @torch.no_grad()
     def fit(self, waveforms: Tensor) -> None:

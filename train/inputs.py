@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
 
-from train.augment import augment
+from train.augment import Noise, augment, coloured_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,6 +29,9 @@ Stage = Literal["waveform", "features", "embedding"]
 """How far along the network its inputs already are."""
 
 COMPUTE_BATCH = 16
+COLOURS = 32
+"""How many coloured noises are made, to cut from."""
+MOST_THREADS = 4
 
 
 class Inputs(Protocol):
@@ -46,7 +51,10 @@ def stage_of(settings: Settings) -> Stage:
 
 
 class Waveforms:
-    """Windows as they are, or augmented on the device. The next batch is read while one is worked on."""
+    """Windows as they are, or augmented. Batches to come are made by threads while one is worked on.
+
+    What is drawn for a batch follows from the seed and the number of the batch.
+    """
 
     def __init__(
         self,
@@ -59,44 +67,54 @@ class Waveforms:
     ) -> None:
         self._windows = windows
         self._targets = torch.from_numpy(windows.targets)
-        self._settings = settings
+        self._settings = settings.augment
         self._device = device
         self._noise = noise
         self._augmented = augmented
+        self._colours: Tensor | None = None
+        if augmented and self._settings.coloured_probability:
+            made = coloured_noise(COLOURS, windows.length, torch.Generator().manual_seed(settings.training.seed))
+            self._colours = made.to(device)
 
     def batches(
         self, order: Sequence[NDArray[np.int64]], seed: tuple[int, ...]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """As `Inputs`."""
-        draw = np.random.default_rng(seed)
-        generator = torch.Generator().manual_seed(int(draw.integers(2**62)))
-        with ThreadPoolExecutor(1, "read") as reader:
-            waiting = [reader.submit(self._read, numbers, draw) for numbers in order[:2]]
-            for number, numbers in enumerate(order):
-                waveforms, noise = waiting.pop(0).result()
-                if number + 2 < len(order):
-                    waiting.append(reader.submit(self._read, order[number + 2], draw))
-                targets = self._targets[numbers].to(self._device)
-                waveforms = waveforms.to(self._device)
-                if self._augmented:
-                    noise = noise.to(self._device) if noise is not None else None
-                    waveforms, targets = augment(waveforms, targets, noise, self._settings.augment, generator)
-                yield waveforms, targets
+        threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+        waiting: deque[Future[tuple[Tensor, Tensor]]] = deque()
+        # One thread of torch in each of these: they share the cores with those of the network.
+        with ThreadPoolExecutor(threads, "read", torch.set_num_threads, (1,)) as readers:
+            try:
+                for number, numbers in enumerate(order):
+                    waiting.append(readers.submit(self._batch, numbers, (*seed, number)))
+                    if len(waiting) > threads:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
 
-    def _read(self, numbers: NDArray[np.int64], draw: np.random.Generator) -> tuple[Tensor, Tensor | None]:
-        """Called on one thread, in order: what is drawn follows from the seed."""
-        windows = self._windows
+    @torch.inference_mode()
+    def _batch(self, numbers: NDArray[np.int64], seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        draw = np.random.default_rng(seed)
+        windows, settings = self._windows, self._settings
         shifts = np.zeros(len(numbers), dtype=np.int64)
-        if self._augmented and self._settings.augment.shift:
+        if self._augmented and settings.shift:
             shifts = draw.integers(-windows.hop // 2, windows.hop // 2, len(numbers), endpoint=True)
-        read = [windows.read(int(number), int(shift)) for number, shift in zip(numbers, shifts, strict=True)]
-        noise = None
-        if self._augmented and self._noise is not None:
-            chosen = draw.integers(len(self._noise), size=len(numbers))
-            moved = draw.integers(-self._noise.hop, self._noise.hop, len(numbers))
-            parts = [self._noise.read(int(one), int(by)) for one, by in zip(chosen, moved, strict=True)]
-            noise = torch.from_numpy(np.stack(parts))
-        return torch.from_numpy(np.stack(read)), noise
+        waveforms, targets = windows.read_all(numbers, shifts).to(self._device), self._targets[numbers].to(self._device)
+        if self._augmented:
+            noise = self._draw_noise(len(numbers), draw) if self._noise is not None else None
+            generator = torch.Generator().manual_seed(int(draw.integers(2**62)))
+            augment(waveforms, targets, noise, settings, self._colours, generator)
+        return waveforms, targets
+
+    def _draw_noise(self, clips: int, draw: np.random.Generator) -> Noise:
+        assert self._noise is not None  # noqa: S101 - asked before
+        noisy = np.flatnonzero(draw.random(clips) < self._settings.noise_probability)
+        chosen = draw.integers(len(self._noise), size=len(noisy))
+        moved = draw.integers(-self._noise.hop, self._noise.hop, len(noisy))
+        return Noise(torch.from_numpy(noisy), self._noise.read_all(chosen, moved).to(self._device))
 
 
 class Kept:

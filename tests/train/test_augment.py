@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.augment import add_noise, augment, coloured_noise, mask, mix_up
+from train.augment import Noise, add_noise, augment, coloured_noise, cut_from, mask, mix_up
 from train.settings import AugmentSettings
 
 CLIPS = 64
@@ -22,10 +22,10 @@ def test_noise_comes_at_the_ratio_that_was_asked_for() -> None:
     torch.manual_seed(0)
     clips = 0.1 * torch.randn(CLIPS, SAMPLES)
     noise = 0.003 * torch.randn(CLIPS, SAMPLES)
-    chosen = torch.arange(CLIPS) % 2 == 0
-    noisy = add_noise(clips, noise, chosen, (3.0, 30.0), generator())
-    assert torch.equal(noisy[~chosen], clips[~chosen])
-    ratio_db = level_db(clips[chosen]) - level_db(noisy[chosen] - clips[chosen])
+    noisy = clips.clone()
+    add_noise(noisy, Noise(torch.arange(0, CLIPS, 2), noise[::2]), (3.0, 30.0), generator())
+    assert torch.equal(noisy[1::2], clips[1::2])
+    ratio_db = level_db(clips[::2]) - level_db(noisy[::2] - clips[::2])
     assert ratio_db.min() >= 2.9
     assert ratio_db.max() <= 30.1
     assert ratio_db.std() > 3
@@ -35,7 +35,8 @@ def test_two_clips_mixed_have_the_labels_of_both() -> None:
     torch.manual_seed(0)
     clips = 0.1 * torch.randn(CLIPS, SAMPLES)
     targets = torch.eye(CLIPS)
-    mixed, labels = mix_up(clips, targets, 1.0, generator())
+    mixed, labels = clips.clone(), targets.clone()
+    mix_up(mixed, labels, 1.0, generator())
     assert ((labels.sum(dim=1) == 2) | (labels == targets).all(dim=1)).all()
     one, other = labels[0].nonzero().flatten().tolist()
     for part in (one, other):  # both are to be heard
@@ -46,18 +47,27 @@ def test_two_clips_mixed_have_the_labels_of_both() -> None:
 def test_silence_takes_no_part_in_a_mixture() -> None:
     clips = torch.stack([torch.zeros(SAMPLES), 0.1 * torch.ones(SAMPLES)]).repeat(CLIPS // 2, 1)
     targets = torch.eye(2).repeat(CLIPS // 2, 1)
-    mixed, labels = mix_up(clips, targets, 1.0, generator())
-    assert torch.isfinite(mixed).all()
+    labels = targets.clone()
+    mix_up(clips, labels, 1.0, generator())
+    assert torch.isfinite(clips).all()
+    assert not clips[0::2].any()
     assert not labels[0::2, 1].any()  # silence gets no label of what it was mixed with
     assert not labels[1::2, 0].any()
 
 
 def test_colours_differ() -> None:
-    noise = coloured_noise(CLIPS, torch.zeros(1, SAMPLES), generator())
+    noise = coloured_noise(CLIPS, SAMPLES, generator())
     power = torch.fft.rfft(noise).abs().square()
     tilt_db = 10 * (power[:, 100:200].mean(dim=1) / power[:, 4000:8000].mean(dim=1)).log10()
     assert tilt_db.min() < -5  # blue
     assert tilt_db.max() > 20  # brown
+
+
+def test_coloured_noise_is_cut_from_anywhere_and_goes_on_past_its_end() -> None:
+    ramp = torch.arange(100.0).repeat(2, 1)
+    cut = cut_from(ramp, CLIPS, 60, generator())
+    assert ((cut[:, 1:] - cut[:, :-1]) % 100 == 1).all()
+    assert len(set(cut[:, 0].tolist())) > CLIPS / 4
 
 
 def test_stripes_and_stretches_are_hidden_and_nothing_else() -> None:
@@ -73,10 +83,12 @@ def test_stripes_and_stretches_are_hidden_and_nothing_else() -> None:
 
 def test_the_same_seed_gives_the_same_clips_and_another_does_not() -> None:
     torch.manual_seed(0)
-    clips, targets, noise = 0.1 * torch.randn(4, SAMPLES), torch.eye(4), torch.randn(4, SAMPLES)
-    settings = AugmentSettings()
-    first, again = (augment(clips, targets, noise, settings, generator())[0] for _ in range(2))
-    other = augment(clips, targets, noise, settings, torch.Generator().manual_seed(2))[0]
+    clips, noise = 0.1 * torch.randn(4, SAMPLES), Noise(torch.arange(4), torch.randn(4, SAMPLES))
+    colours = coloured_noise(4, SAMPLES, generator())
+    first, again, other = clips.clone(), clips.clone(), clips.clone()
+    for waveforms, seed in ((first, 1), (again, 1), (other, 2)):
+        drawn = torch.Generator().manual_seed(seed)
+        augment(waveforms, torch.eye(4), noise, AugmentSettings(), colours, drawn)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.abs().max() <= 1
@@ -84,5 +96,6 @@ def test_the_same_seed_gives_the_same_clips_and_another_does_not() -> None:
 
 @pytest.mark.parametrize("clips", [torch.zeros(4, SAMPLES), 0.1 * torch.ones(4, SAMPLES)])
 def test_silence_stays_finite(clips: torch.Tensor) -> None:
-    noisy, _ = augment(clips, torch.eye(4), torch.zeros(4, SAMPLES), AugmentSettings(), generator())
-    assert torch.isfinite(noisy).all()
+    silent = Noise(torch.arange(4), torch.zeros(4, SAMPLES))
+    augment(clips, torch.eye(4), silent, AugmentSettings(), torch.zeros(2, SAMPLES), generator())
+    assert torch.isfinite(clips).all()
