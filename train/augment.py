@@ -21,10 +21,11 @@ COLOURS = (-1.0, 2.0)
 def augment(
     waveforms: Tensor,
     targets: Tensor,
-    noise: Noise | None,
     settings: AugmentSettings,
-    colours: Tensor | None,
     generator: torch.Generator,
+    *,
+    noise: Noise | None = None,
+    colours: Tensor | None = None,
 ) -> None:
     """Change `waveforms` (batch, samples) and `targets` (batch, labels), in place.
 
@@ -91,7 +92,9 @@ def coloured_noise(count: int, samples: int, generator: torch.Generator) -> Tens
     exponent = torch.linspace(*COLOURS, count).unsqueeze(1)
     phases = torch.rand(count, size // 2 + 1, generator=generator)
     frequencies = torch.arange(size // 2 + 1).clamp(min=1)
-    noise: Tensor = torch.fft.irfft(torch.polar(frequencies ** (-exponent / 2), 2 * torch.pi * phases), n=size)
+    noise: Tensor = torch.fft.irfft(
+        torch.polar(frequencies ** (-exponent / 2), 2 * torch.pi * phases), n=size
+    )
     return noise
 
 

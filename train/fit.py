@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,11 +23,11 @@ from train.augment import mask
 from train.curves import draw_curves, write_metrics
 from train.memory import refusing_for_memory
 from train.prepare import prepare
-from train.processes import joined
+from train.processes import has_bfloat16, joined
 from train.progress import Display
 from train.resuming import BEST, LAST, begin, go_on
 from train.sampling import epoch_order
-from train.validate import validate
+from train.validate import Best, validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,11 +98,11 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
         learner = Learner(network, ready.stage, settings)
         optimizer = torch.optim.AdamW(_groups(network, told.weight_decay), lr=told.learning_rate)
         history: list[dict[str, float]] = []
-        best = (-math.inf, -math.inf, 0.0)  # macro average precision, -loss, epoch
+        best = Best.of(len(ready.validation_windows.rows) if ready.validation_windows else 0)
         if before:
             go_on(before, ready.labels, network, average, optimizer)
             history = list(before.history)
-            best = tuple(before.progress["best"])
+            best = Best(*before.progress["best"])
         trainable: nn.Module = learner
         if process.count > 1:
             trainable = DistributedDataParallel(learner, broadcast_buffers=False)
@@ -111,9 +112,10 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
         step = len(history) * batches
         share = told.batch_size // process.count
         mine = slice(process.rank * share, (process.rank + 1) * share)
+        halved = told.mixed_precision and has_bfloat16(process.device)
 
         for epoch in range(len(history) + 1, told.epochs + 1):
-            if step >= last_step or epoch - best[2] > told.patience:
+            if step >= last_step or epoch - best.epoch > told.patience:
                 break
             began = time.monotonic()
             drawn = (told.seed, epoch, process.rank)
@@ -141,7 +143,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                         with torch.autocast(
                             process.device.type,
                             torch.bfloat16,
-                            enabled=told.mixed_precision and process.device.type == "cuda",
+                            enabled=halved,
                         ):
                             logits = trainable(inputs, masks)
                         loss = loss_of(logits, targets, settings)
@@ -166,13 +168,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
             entry["seconds"] = time.monotonic() - began
             entry = process.told(entry)
             history.append(entry)
-            reached = (
-                round(entry.get("validation_macro_ap", epoch), 6),
-                -entry.get("validation_loss", 0.0),
-                float(epoch),
-            )
-            better = reached > best
-            best = max(best, reached)
+            better = best.beaten_by(entry)
             if process.leads:
                 display.say(_line(entry, told.epochs, better=better))
                 if better:
@@ -187,7 +183,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                     history=history,
                     metrics=entry,
                     progress={
-                        "best": list(best),
+                        "best": list(astuple(best)),
                         "average": checkpoint.weights(average, settings),
                         "optimizer": optimizer.state_dict(),
                     },

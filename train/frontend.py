@@ -48,16 +48,18 @@ class LogMel(nn.Module):
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Natural logarithm of the power in each band, (batch, bands, frames)."""
-        whole = waveform.is_cuda or torch.jit.is_tracing()
+        whole = waveform.is_cuda or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call] # torch leaves it so
         # What a processor has in its cache goes three times as fast.
-        parts = [waveform] if whole else waveform.split(AT_ONCE)
+        parts = (waveform,) if whole else torch.split(waveform, AT_ONCE)
         return torch.cat([self._log_mel(part) for part in parts])
 
     def _log_mel(self, waveform: Tensor) -> Tensor:
         middle = self.frame // 2  # of the first frame: the first sample
         padded = pad(waveform.unsqueeze(1), (middle, middle), mode="reflect").squeeze(1)
         frames = padded.unfold(1, self.frame, self.hop) * self.window  # (batch, frames, frame)
-        squares = torch.view_as_real(torch.fft.rfft(frames)).flatten(2).square_()  # (batch, frames, 2 * frequencies)
+        squares = (
+            torch.view_as_real(torch.fft.rfft(frames)).flatten(2).square_()
+        )  # (batch, frames, 2 * frequencies)
         return (squares @ self.bands).add_(FLOOR).log_().transpose(1, 2)
 
     @torch.no_grad()

@@ -13,9 +13,10 @@ from birdwatchd.errors import UserError
 from train import checkpoint
 from train.cache import cache_folder
 from train.dataset import windows as cut
-from train.inputs import Kept, Waveforms, keep, stage_of
+from train.inputs import Waveforms, stage_of
+from train.kept import Computing, Kept, keep_embeddings, keep_features
 from train.manifest import Row, labels_in
-from train.networks import build
+from train.networks import Ear, build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,25 +96,17 @@ def prepare(
     else:
         network.eval()
         copies = settings.augment.copies if stage == "embedding" and settings.augment.waveform else 0
-        mark = _mark(network, settings)
+        computing = Computing(network, settings, process.device, _mark(network, settings), folder)
         kept: list[Kept] = []
         for wanted, count in ((windows, copies), (validation, 0)):
             if wanted is None:
                 continue
             with display.bar(f"computing {stage}s".replace("ss", "s"), len(wanted) * (1 + count)) as advance:
+                here = computing._replace(advance=advance)
                 kept.append(
-                    keep(
-                        network,
-                        wanted,
-                        settings,
-                        process.device,
-                        stage=stage,
-                        mark=mark,
-                        noise=noise,
-                        copies=count,
-                        folder=folder,
-                        advance=advance,
-                    )
+                    keep_embeddings(wanted, here, noise=noise if count else None, copies=count)
+                    if stage == "embedding"
+                    else keep_features(wanted, here)
                 )
         inputs = kept[0]
         validation_inputs = kept[1] if validation else None
@@ -198,6 +191,6 @@ def _fit_front_end(network: Network, windows: Windows, seed: int) -> None:
 def _mark(network: Network, settings: Settings) -> str:
     """What stands for all that lies before the stage: the backbone, or the front end and its scale."""
     if settings.network == "birdnet":
-        return checkpoint.backbone(settings)
+        return f"{checkpoint.backbone(settings)} {Ear.end}"
     mean = network.front_end.state_dict()["mean"]
     return f"{settings.front_end.model_dump_json()} {settings.sample_rate} {mean.flatten().tolist()}"

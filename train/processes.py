@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T = TypeVar("T")
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ class Process:
         box: list[T] = [value]
         distributed.broadcast_object_list(box, src=0)
         return box[0]
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether half as many bits are quicker there: on GPUs, and on processors that say so."""
+    if device.type == "cuda":
+        return True
+    told = Path("/proc/cpuinfo")
+    return told.is_file() and not BFLOAT16_FLAGS.isdisjoint(told.read_text(errors="replace").split())
 
 
 @contextmanager

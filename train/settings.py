@@ -96,7 +96,7 @@ class TrainingSettings(Section):
     clip_gradient: PositiveFloat = 5.0
     freeze_batch_norm: bool = False
     mixed_precision: bool = True
-    """bfloat16 on CUDA; the front end and the loss stay in full precision."""
+    """bfloat16 on CUDA, and on processors that are quicker with it; the front end and the loss stay in full precision."""
     seed: NonNegativeInt = 0
     max_steps: PositiveInt | None = None
     """Stop after so many steps, whatever else is said."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,41 @@ if TYPE_CHECKING:
     from train.settings import Settings
 
 BATCH = 32
+WITHIN_CLIPS = 2
+"""So many validation clips in the wrong place are chance: what they cost tells no epoch from another."""
+
+
+@dataclass(slots=True)
+class Best:
+    """The epoch that is kept.
+
+    It has the lowest validation loss of those whose macro average precision is as good as the best, to within what a few
+    clips in the wrong place would cost. Without the allowance, a lucky early epoch would win over all that is learnt
+    after it, as few clips are soon in nearly the right order. Without validation, it is the last.
+    """
+
+    tolerance: float = 0.0
+    highest: float = -math.inf
+    """Macro average precision of any epoch so far."""
+    macro_ap: float = -math.inf
+    loss: float = math.inf
+    epoch: int = 0
+
+    @classmethod
+    def of(cls, validation_rows: int) -> Best:
+        """None so far, with so many rows to validate on."""
+        return cls(WITHIN_CLIPS / validation_rows if validation_rows else 0.0)
+
+    def beaten_by(self, entry: dict[str, float]) -> bool:
+        """Whether the epoch of `entry` is to be kept instead; if so, it is the best from now on."""
+        macro_ap = entry.get("validation_macro_ap", entry["epoch"])
+        loss = entry.get("validation_loss", 0.0)
+        self.highest = max(self.highest, macro_ap)
+        least = self.highest - self.tolerance
+        better = macro_ap >= least and (self.macro_ap < least or loss < self.loss)
+        if better:
+            self.macro_ap, self.loss, self.epoch = macro_ap, loss, int(entry["epoch"])
+        return better
 
 
 @torch.no_grad()

@@ -138,14 +138,21 @@ class Body(nn.Module):
         self.register_buffer("shift", torch.from_numpy(shift))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The stem pads unevenly, as TFLite's SAME does for an odd width."""
+        """The mean of the patches."""
+        return self.patches(x).mean(dim=1)
+
+    def patches(self, x: Tensor) -> Tensor:
+        """What it hears in six overlapping stretches of time, (batch, 6, 1024), none below 0.
+
+        The stem pads unevenly, as TFLite's SAME does for an odd width.
+        """
         x = self.stem(pad(nchw(x), (3, 4, 1, 1))).relu_()  # (batch, 24, 48, 256)
         pooled = [nn.functional.max_pool2d(x, (1, 2)), nn.functional.avg_pool2d(x, (1, 2))]
         x = self.blocks(self.merge(nhwc(torch.cat(pooled, dim=1))))  # (batch, 3, 8, 192)
         x = relu(torch.addcmul(self.shift, x, self.scale))
         # The last 3 x 3 convolution, unpadded, as one product: its weights are 7 MB, too many to reorder in each call.
         patches = x.unfold(2, 3, 1).permute(0, 2, 1, 4, 3).flatten(2)  # (batch, 6, 3 * 3 * 192)
-        return relu(self.last(patches)).mean(dim=1)  # (batch, 1024)
+        return relu(self.last(patches))  # (batch, 6, 1024)
 
 
 class BirdNet(nn.Module):

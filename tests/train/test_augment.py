@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_clips_and_another_does_not() -> None:
     first, again, other = clips.clone(), clips.clone(), clips.clone()
     for waveforms, seed in ((first, 1), (again, 1), (other, 2)):
         drawn = torch.Generator().manual_seed(seed)
-        augment(waveforms, torch.eye(4), noise, AugmentSettings(), colours, drawn)
+        augment(waveforms, torch.eye(4), AugmentSettings(), drawn, noise=noise, colours=colours)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.abs().max() <= 1
@@ -97,5 +97,7 @@ def test_the_same_seed_gives_the_same_clips_and_another_does_not() -> None:
 @pytest.mark.parametrize("clips", [torch.zeros(4, SAMPLES), 0.1 * torch.ones(4, SAMPLES)])
 def test_silence_stays_finite(clips: torch.Tensor) -> None:
     silent = Noise(torch.arange(4), torch.zeros(4, SAMPLES))
-    augment(clips, torch.eye(4), silent, AugmentSettings(), torch.zeros(2, SAMPLES), generator())
+    augment(
+        clips, torch.eye(4), AugmentSettings(), generator(), noise=silent, colours=torch.zeros(2, SAMPLES)
+    )
     assert torch.isfinite(clips).all()

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.train.sounds import tone, write
+from train.checkpoint import load
+from train.manifest import Row, write_manifest
+
 SCRIPT = """
 import sys
 import torch
@@ -40,9 +44,42 @@ with joined("cpu") as process:
 """
 
 
+WHOLE = """
+import sys
+from pathlib import Path
+import torch
+from train.fit import fit
+from train.manifest import read_manifest
+from train.progress import Display
+from train.settings import Settings
+
+torch.set_num_threads(1)
+settings = Settings.model_validate({
+    "network": "cnn", "sample_rate": 8000, "seconds": 1.0, "hop_seconds": 0.5, "device": "cpu", "dropout": 0.0,
+    "augment": {"waveform": sys.argv[2] == "augmented"}, "front_end": {"bands": 32},
+    "training": {"freeze_batch_norm": True, "epochs": 3, "batch_size": 4, "mixed_precision": False},
+})
+rows = read_manifest(Path("list.csv"))
+fit(
+    settings,
+    [row for row in rows if row.split == "train"],
+    [row for row in rows if row.split == "validation"],
+    Path(sys.argv[1]),
+    cache=Path("cache"),
+)
+"""
+
+
 def gradients(folder: Path, network: str, processes: int) -> dict[str, torch.Tensor]:
     """Of the same eight clips, in so many processes."""
     output = folder / f"{processes}.pt"
+    together(SCRIPT, str(output), network, processes=processes, cwd=folder)
+    kept: dict[str, torch.Tensor] = torch.load(output, weights_only=True)
+    return kept
+
+
+def together(script: str, *arguments: str, processes: int, cwd: Path) -> list[str]:
+    """Run the script in so many processes, as torchrun starts them; returns what each wrote to standard error."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -51,28 +88,52 @@ def gradients(folder: Path, network: str, processes: int) -> dict[str, torch.Ten
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(output), network],
+            [sys.executable, "-c", script, *arguments],
             env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            cwd=Path(__file__).parents[2],
+            cwd=cwd,
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(processes)
     ]
-    for child in children:
-        _, errors = child.communicate(timeout=120)
-        assert child.returncode == 0, errors
-    kept: dict[str, torch.Tensor] = torch.load(output, weights_only=True)
-    return kept
+    said = [child.communicate(timeout=300)[1] for child in children]
+    assert [child.returncode for child in children] == [0] * processes, said
+    return said
 
 
 @pytest.mark.parametrize("network", ["cnn", "resnet34"])
 def test_two_processes_give_the_gradients_of_one(tmp_path: Path, network: str) -> None:
-    alone, together = (gradients(tmp_path, network, processes) for processes in (1, 2))
-    assert alone.keys() == together.keys()
+    alone, shared = (gradients(tmp_path, network, processes) for processes in (1, 2))
+    assert alone.keys() == shared.keys()
     assert max(float(gradient.abs().max()) for gradient in alone.values()) > 1e-3
     for name, gradient in alone.items():
-        assert float((gradient - together[name]).abs().max()) < 1e-5, name
+        assert float((gradient - shared[name]).abs().max()) < 1e-5, name
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_two_processes_train_together_from_beginning_to_end(tmp_path: Path) -> None:
+    rows = []
+    for label, hertz in (("low", 400.0), ("high", 2500.0)):
+        for number in range(6):
+            path = write(tmp_path / label / f"{number}.wav", tone(1.0, hertz=hertz * (1 + 0.02 * number)))
+            rows.append(Row(path, (label,), split="validation" if number >= 4 else "train"))
+    write_manifest(tmp_path / "list.csv", rows)
+    # Nothing is drawn: two take the same steps as one.
+    for processes in (1, 2):
+        said = together(WHOLE, f"plain{processes}", "plain", processes=processes, cwd=tmp_path)
+        assert "epoch 3/3" in said[0]
+        assert not any("epoch" in other for other in said[1:])  # only the leader speaks
+    alone, shared = (load(tmp_path / f"plain{processes}" / "last.pt") for processes in (1, 2))
+    assert [one["loss"] for one in shared.history] != []
+    for (name, one), other in zip(
+        alone.network.state_dict().items(), shared.network.state_dict().values(), strict=True
+    ):
+        assert float((one - other).abs().max()) < 1e-3, name
+    # Augmented, each draws for itself, and they still agree on the weights and on when to stop.
+    together(WHOLE, "augmented", "augmented", processes=2, cwd=tmp_path)
+    assert len(load(tmp_path / "augmented" / "last.pt").history) == 3

@@ -14,6 +14,7 @@ from tests.shared import SHARED, needs_shared
 from train.dataset import windows
 from train.fit import fit
 from train.manifest import Row
+from train.networks import build
 from train.progress import Display
 from train.settings import Settings
 from train.validate import mean_of_rows
@@ -91,3 +92,25 @@ def test_a_head_on_birdnet_tells_warblers_apart_that_it_was_not_trained_on(tmp_p
         "Acrocephalus palustris",
     }
     assert right(result, rows_of("warblers", labels, {4, 5}, 3), tmp_path) >= 0.8
+
+
+@needs_shared
+@needs_birdnet
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_birdnet_learns_whole_when_it_is_fine_tuned(tmp_path: Path) -> None:
+    labels = {"Acrocephalus_arundinaceus", "Acrocephalus_palustris"}
+    told = {
+        "network": "birdnet",
+        "fine_tune": True,
+        "training": {"epochs": 3, "batch_size": 8, "warmup_epochs": 0.5, "average_decay": 0.5},
+    }
+    result = trained(told, rows_of("warblers", labels, {1, 2, 3}, 2), tmp_path)
+    losses = [entry["loss"] for entry in result.history]
+    assert losses[-1] < 0.8 * losses[0]
+    settings = result.settings.model_copy(update={"fine_tune": False})
+    moved, given = result.network.body.state_dict(), build(settings, 2).body.state_dict()
+    assert all(not torch.equal(moved[name], given[name]) for name in ("stem.weight", "last.weight"))
+    # It is kept whole, and no bundle is asked for what it has learnt.
+    kept = torch.load(tmp_path / "out" / "best.pt", weights_only=True)["weights"]
+    assert {f"body.{name}" for name in given} <= set(kept)

@@ -1,0 +1,139 @@
+"""What is computed once and kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from train.dataset import windows
+from train.inputs import Waveforms
+from train.kept import Computing, Kept, keep_embeddings, keep_features
+from train.manifest import Row, labels_in
+from train.networks import build
+from train.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from train.dataset import Windows
+
+RATE = 8000
+SETTINGS = Settings.model_validate(
+    {
+        "network": "cnn",
+        "sample_rate": RATE,
+        "seconds": 1.0,
+        "hop_seconds": 0.5,
+        "front_end": {"bands": 32},
+        "augment": {"mixup_probability": 0.5},
+    }
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Row]:
+    draw = np.random.default_rng(0)
+    made = []
+    for number in range(4):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, 0.1 * draw.standard_normal(2 * RATE), RATE)
+        made.append(Row(path, ("even" if number % 2 == 0 else "odd",)))
+    return made
+
+
+def cut(rows: list[Row], folder: Path) -> Windows:
+    return windows(rows, SETTINGS, labels_in(rows), folder=folder / "cache")
+
+
+def computing(folder: Path, told: list[int] | None = None) -> Computing:
+    torch.manual_seed(0)
+    network = build(SETTINGS, 2).eval()
+    if told is not None:
+        embed = network.embed
+
+        def counted(waveforms: torch.Tensor) -> torch.Tensor:
+            told.append(len(waveforms))
+            return embed(waveforms)
+
+        network.embed = counted  # type: ignore[method-assign]
+    return Computing(network, SETTINGS, CPU, "a network", folder / "cache")
+
+
+def test_an_embedding_is_computed_once_whatever_stands_beside_its_recording(
+    rows: list[Row], tmp_path: Path
+) -> None:
+    told: list[int] = []
+    of_all = keep_embeddings(cut(rows, tmp_path), computing(tmp_path, told), copies=2)
+    assert of_all.values.shape[:2] == (3, 12)
+    assert sum(told) == 36
+    of_some = keep_embeddings(cut(rows[1:3], tmp_path), computing(tmp_path, told), copies=2)
+    assert sum(told) == 36
+    assert np.array_equal(of_some.values, of_all.values[:, 3:9])
+
+
+def test_what_is_kept_is_what_the_network_says(rows: list[Row], tmp_path: Path) -> None:
+    heard = cut(rows, tmp_path)
+    kept = keep_embeddings(heard, computing(tmp_path), copies=1)
+    waveforms = torch.from_numpy(np.stack([heard.read(number) for number in range(len(heard))]))
+    with torch.inference_mode():
+        expected = computing(tmp_path).network.embed(waveforms).numpy()
+    assert np.abs(kept.values[0] - expected).max() < 1e-4
+    assert np.abs(kept.values[1] - expected).max() > 1e-2  # an augmented copy is another sound
+
+
+def test_another_seed_or_augmentation_makes_other_copies(rows: list[Row], tmp_path: Path) -> None:
+    heard = cut(rows, tmp_path)
+    first = keep_embeddings(heard, computing(tmp_path), copies=1).values
+    for change in ({"training": {"seed": 1}}, {"augment": {"gain_db": 1.0}}):
+        settings = Settings.model_validate(SETTINGS.model_dump() | change)
+        other = keep_embeddings(heard, computing(tmp_path)._replace(settings=settings), copies=1).values
+        assert np.array_equal(first[0], other[0])
+        assert not np.array_equal(first[1], other[1])
+
+
+def test_a_long_recording_is_put_together_from_several_batches(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(20 * RATE), RATE)
+    rows = [Row(path, ("bird",)), Row(path, (), start=5.0, end=7.0)]
+    heard = cut(rows, tmp_path)
+    kept = keep_embeddings(heard, computing(tmp_path))
+    with torch.inference_mode():
+        last = computing(tmp_path).network.embed(torch.from_numpy(heard.read(len(heard) - 4))[None]).numpy()
+    assert len(heard) == 42
+    assert np.abs(kept.values[0, -4] - last).max() < 1e-4
+
+
+def test_features_are_kept_as_the_front_end_gives_them(rows: list[Row], tmp_path: Path) -> None:
+    heard = cut(rows, tmp_path)
+    kept = keep_features(heard, computing(tmp_path))
+    again = keep_features(heard, computing(tmp_path)._replace(network=None))  # type: ignore[arg-type]
+    assert np.array_equal(kept.values, again.values)
+    with torch.inference_mode():
+        expected = computing(tmp_path).network.front_end(torch.from_numpy(heard.read(5))[None]).numpy()
+    assert np.abs(kept.values[0, 5] - expected[0]).max() < 0.02
+
+
+def test_two_that_are_mixed_have_the_labels_of_both_and_the_most_of_each() -> None:
+    values, targets = np.eye(8, dtype=np.float32)[np.newaxis], np.eye(8, dtype=np.float32)
+    mixed = Kept(values, targets, CPU, mixup_probability=0.5)
+    found, labels = next(mixed.batches([np.arange(8)], (0,)))
+    assert torch.equal(found, labels)
+    assert set(labels.sum(dim=1).tolist()) == {1.0, 2.0}
+    assert torch.equal(torch.from_numpy(targets), torch.eye(8))  # what is kept stays as it was
+
+
+def test_what_is_drawn_for_a_batch_follows_from_the_seed_and_its_number(
+    rows: list[Row], tmp_path: Path
+) -> None:
+    source = Waveforms(cut(rows, tmp_path), SETTINGS, CPU, noise=cut(rows, tmp_path), augmented=True)
+    order = [np.arange(6), np.arange(6, 12), np.arange(6)]
+    first, again = ([batch for batch, _ in source.batches(order, (1, 2))] for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert not torch.equal(first[0], first[2])
+    other = next(source.batches(order, (1, 3)))[0]
+    assert not torch.equal(first[0], other)
