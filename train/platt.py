@@ -15,8 +15,10 @@ EPSILON = 1e-5
 STEPS = 100
 ENOUGH = 1e-10
 RIDGE = np.array([4.0, 1.0])
-"""How strongly a line is pulled towards the scores as they are: it is believed beforehand that a scale deviates from 1 by
-0.5 and a shift from 0 by 1. With five clips of a label that keeps labels comparable; with five hundred it hardly counts.
+"""How strongly a line is pulled to where it is believed to lie beforehand: within 0.5 of that scale and 1 of that shift.
+
+That is the line that all labels share, and its own beforehand the scores as they are. A shared line changes no order, so
+that five clips of a label cannot favour it over others; with five hundred the pull hardly counts.
 """
 
 
@@ -42,19 +44,24 @@ def logits(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 def fit_line(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> Line:
     """The lines for `scores`, (n, labels), given what is true, bool (n, labels).
 
-    A label without positives or without negatives keeps its scores. After Platt 1999, with the Newton steps and the targets
+    A label without positives or without negatives gets the line that the others share. After Platt 1999, with the Newton steps and the targets
     (not quite 0 and 1) of Lin, Lin and Weng 2007.
     """
-    lines = [_fit_one(truth[:, label], logits(scores[:, label])) for label in range(truth.shape[1])]
+    x = logits(scores)
+    has_both = truth.any(axis=0) & ~truth.all(axis=0)
+    shared = _fit_one(truth[:, has_both].ravel(), x[:, has_both].ravel(), np.array([1.0, 0.0]))
+    lines = [_fit_one(truth[:, label], x[:, label], shared) for label in range(truth.shape[1])]
     return Line(np.array([line[0] for line in lines]), np.array([line[1] for line in lines]))
 
 
-def _fit_one(truth: NDArray[np.bool_], x: NDArray[np.float64]) -> tuple[float, float]:
+def _fit_one(
+    truth: NDArray[np.bool_], x: NDArray[np.float64], rest: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Scale and shift, (2,), pulled to `rest`."""
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:
-        return 1.0, 0.0
+        return rest
     target = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    rest = np.array([1.0, 0.0])
     line = rest.copy()
     for _ in range(STEPS):
         expected = 1 / (1 + np.exp(-(line[0] * x + line[1])))
@@ -69,7 +76,7 @@ def _fit_one(truth: NDArray[np.bool_], x: NDArray[np.float64]) -> tuple[float, f
         if size * np.abs(step).max() < ENOUGH:
             break
     # A line that falls would turn the label's scores upside down; then they carry nothing, and are left as they are.
-    return (float(line[0]), float(line[1])) if line[0] > 0 else (1.0, 0.0)
+    return line if line[0] > 0 else rest
 
 
 def _loss(

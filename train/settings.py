@@ -30,6 +30,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "resnet34": {"sample_rate": 32000, "seconds": 6.0, "hop_seconds": 3.0},
 }
 LEARNING_RATES = {"birdnet": 3e-3, "cnn": 1e-3, "resnet34": 1e-3}
+WEIGHT_DECAYS = {"birdnet": 1.0}
+"""A head on a wide embedding, which a few hundred clips could fit in many ways, is kept small."""
 LEARNING_RATE_TUNED = 1e-4
 """A backbone that knows much already is moved little."""
 
@@ -131,7 +133,7 @@ class Settings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_by_network(cls, settings: Any) -> Any:
-        """Rate, length, dropout and learning rate have the network's defaults."""
+        """Rate, length, dropout, learning rate and weight decay have the network's defaults."""
         if not isinstance(settings, dict):
             return settings
         network = settings.get("network", "birdnet")
@@ -140,7 +142,11 @@ class Settings(Section):
             rate = (
                 LEARNING_RATE_TUNED if settings.get("fine_tune") else LEARNING_RATES.get(str(network), 1e-3)
             )
-            settings = {**settings, "training": {"learning_rate": rate, **training}}
+            decay = 1e-2 if settings.get("fine_tune") else WEIGHT_DECAYS.get(str(network), 1e-2)
+            settings = {
+                **settings,
+                "training": {"learning_rate": rate, "weight_decay": decay, **training},
+            }
         return {**DEFAULTS.get(str(network), DEFAULTS["cnn"]), **settings}
 
     @model_validator(mode="after")

@@ -34,6 +34,23 @@ def test_a_label_without_both_kinds_keeps_its_scores() -> None:
     assert fit_line(truth, scores).apply(scores) == pytest.approx(scores, abs=1e-6)
 
 
+def test_a_label_that_was_not_there_is_brought_where_the_others_are() -> None:
+    draw = np.random.default_rng(0)
+    likely = draw.random(2000)
+    truth = np.stack([draw.random(2000) < likely, np.zeros(2000, dtype=bool)], axis=1)
+    shown = likely**3 / (likely**3 + (1 - likely) ** 3)  # three times too sure
+    line = fit_line(truth, np.stack([shown, shown], axis=1))
+    assert line.scale == pytest.approx([1 / 3, 1 / 3], abs=0.05)
+
+
+def test_with_a_handful_of_clips_labels_keep_their_order() -> None:
+    draw = np.random.default_rng(0)
+    truth = np.eye(4, dtype=bool).repeat(2, axis=0)
+    scores = np.clip(0.1 + 0.6 * truth + 0.1 * draw.random((8, 4)), 0, 1)
+    calibrated = fit_line(truth, scores).apply(scores)
+    assert (calibrated.argmax(axis=1) == scores.argmax(axis=1)).all()
+
+
 def test_labels_are_never_turned_upside_down() -> None:
     truth = np.array([[True], [True], [False], [False]])
     scores = np.array([[0.1], [0.2], [0.8], [0.9]])
