@@ -60,7 +60,7 @@ def computing(folder: Path, told: list[int] | None = None) -> Computing:
             told.append(len(waveforms))
             return embed(waveforms)
 
-        network.embed = counted  # type: ignore[method-assign]
+        network.embed = counted  # type: ignore[assignment,method-assign]
     return Computing(network, SETTINGS, CPU, "a network", folder / "cache")
 
 
