@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -22,6 +22,10 @@ _SIZES = {1 << power for power in range(9, 17)}
 _LEAF, _INDEX_LEAF, _INDEX_NODE = 0x0D, 0x0A, 0x02
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 """Bytes of an integer, by its serial type."""
+_TEXT = 13
+"""The least serial type of a text."""
+_LONGER = 4
+"""Values that no index of ours has."""
 _BIGGEST = 16 * 1024 * 1024
 """Bytes of a row: what claims to be more is no row."""
 
@@ -85,8 +89,11 @@ class Pages:
             self._log.seek(offset)
 
 
-def rows(pages: Pages) -> Iterator[tuple[int | None, list[Value]]]:
-    """Every row, and entry of an index, of every page that has some, with its place in its table (None: it has none).
+def rows(pages: Pages, shapes: Container[tuple[int, bool]]) -> Iterator[tuple[int | None, list[Value]]]:
+    """Every row of every page that has some, with its place in its table (None: it has none).
+
+    Only those of `shapes`: so many values, with a place or without. Entries of an index look like rows of a table without
+    places, and some are given as well.
 
     What cannot be understood is left out. Pages that are not in use any more are gone through too: a row may come twice,
     in an older state.
@@ -102,12 +109,14 @@ def rows(pages: Pages) -> Iterator[tuple[int | None, list[Value]]]:
             at = first + 2 * cell
             try:
                 (pointer,) = struct.unpack_from(">H", page, at)
-                yield _row(pages, page, pointer, kind)
+                yield _row(pages, page, pointer, kind, shapes)
             except (struct.error, ValueError, IndexError):
                 continue
 
 
-def _row(pages: Pages, page: bytes, at: int, kind: int) -> tuple[int | None, list[Value]]:
+def _row(
+    pages: Pages, page: bytes, at: int, kind: int, shapes: Container[tuple[int, bool]]
+) -> tuple[int | None, list[Value]]:
     if kind == _INDEX_NODE:
         at += 4
     length, at = _varint(page, at)
@@ -116,7 +125,7 @@ def _row(pages: Pages, page: bytes, at: int, kind: int) -> tuple[int | None, lis
         place, at = _varint(page, at)
     if not 0 < length < _BIGGEST:
         raise ValueError(length)
-    return place, _values(_payload(pages, page, at, length, kind))
+    return place, _values(_payload(pages, page, at, length, kind), shapes, has_place=kind == _LEAF)
 
 
 def _payload(pages: Pages, page: bytes, at: int, length: int, kind: int) -> bytes:
@@ -139,7 +148,7 @@ def _payload(pages: Pages, page: bytes, at: int, length: int, kind: int) -> byte
     return bytes(content[:length])
 
 
-def _values(payload: bytes) -> list[Value]:
+def _values(payload: bytes, shapes: Container[tuple[int, bool]], *, has_place: bool) -> list[Value]:
     head, at = _varint(payload, 0)
     if not 0 < head <= len(payload):
         raise ValueError(head)
@@ -147,6 +156,11 @@ def _values(payload: bytes) -> list[Value]:
     while at < head:
         kind, at = _varint(payload, at)
         kinds.append(kind)
+    # An index's entry ends with the place of its row, an integer.
+    if (len(kinds), has_place) not in shapes or (
+        not has_place and len(kinds) < _LONGER and kinds[-1] < _TEXT
+    ):
+        raise ValueError("it is of nothing that is looked for")
     values: list[Value] = []
     for kind in kinds:
         value, at = _value(payload, at, kind)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from birdwatchd.store.pages import Value
 
-_CHUNK = 1000
+_CHUNK = 5000
+_CACHE_KILOBYTES = 32_000
 _NEEDED = b"every row has it"
 
 
@@ -41,6 +42,9 @@ class _Table:
     """Its place, which is in the order of writing; without one in a table of a key alone."""
 
 
+_Shapes = dict[tuple[int, bool], list[tuple[_Table, dict[str, "Value"]]]]
+
+
 def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_places: bool) -> dict[str, int]:
     """Copy every row that is found, makes sense and is not there yet; how many, by table.
 
@@ -57,13 +61,15 @@ def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_place
         sqlite3.Error: `into` cannot be written.
     """
     tables = _tables(into)
+    shapes = _shapes(tables)
     copied = {table.name: 0 for table in tables}
+    into.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")  # the order of ids is no order
     with Pages(damaged) as pages:
-        every = rows(pages)
+        every = rows(pages, shapes.keys())
         while time.monotonic() < until and (chunk := list(islice(every, _CHUNK))):
             with transaction(into):
                 for place, values in chunk:
-                    found = _find_table(place, values, tables)
+                    found = _find_table(place, values, shapes)
                     if found is not None:
                         table, named = found
                         copied[table.name] += _write(into, table, named, place if keep_places else None)
@@ -128,34 +134,33 @@ def _moment(text: Value) -> datetime:
     return moment
 
 
-def _named(place: int | None, values: Sequence[Value], table: _Table) -> dict[str, Value] | None:
-    """A row's values by name; None when it is of another table, as far as the number of its columns says so."""
-    left = list(table.columns.items())[len(values) :]
-    # A row that is older than a column does not have it: it is as the step that added it says.
-    if (
-        len(values) > len(table.columns)
-        or (place is None) is bool(table.place)
-        or _NEEDED in dict(left).values()
-    ):
-        return None
-    named = dict(zip(table.columns, values, strict=False)) | dict(left)
-    if table.place == "number":
-        named["number"] = place  # it is not written twice
-    return named
+def _shapes(tables: Iterable[_Table]) -> _Shapes:
+    """By how many values a row has, and whether it has a place: the tables it may be of, and what it lacks in each.
+
+    A row that is older than a column does not have it: it is as the step that added it says.
+    """
+    shapes: _Shapes = {}
+    for table in tables:
+        items = list(table.columns.items())
+        least = max(number for number, (_, value) in enumerate(items, start=1) if value is _NEEDED)
+        for width in range(least, len(items) + 1):
+            shapes.setdefault((width, bool(table.place)), []).append((table, dict(items[width:])))
+    return shapes
 
 
 def _find_table(
-    place: int | None, values: Sequence[Value], tables: Iterable[_Table]
+    place: int | None, values: Sequence[Value], shapes: _Shapes
 ) -> tuple[_Table, dict[str, Value]] | None:
     """The table that a row can only be of, and its values by name."""
-    for table in tables:
-        named = _named(place, values, table)
+    for table, lacking in shapes.get((len(values), place is not None), ()):
+        named = dict(zip(table.columns, values, strict=False)) | lacking
+        if table.place == "number":
+            named["number"] = place  # it is not written twice
         try:
-            if named is not None:
-                table.read(named)
-                return table, named
+            table.read(named)
         except (ValueError, TypeError, LookupError, AttributeError):
             continue
+        return table, named
     return None
 
 
