@@ -22,12 +22,14 @@ def run(path: Path | None) -> None:
     """Listen, and record what is heard.
 
     Runs until it is told to stop (Ctrl-C, or systemd), or until every recording among its sources is at its end. On a
-    terminal each detection is shown as it begins; elsewhere it is a line in the log, on standard error.
+    terminal each detection is shown as it begins; elsewhere it is a line in the log, on standard error. At SIGHUP it reads
+    its config again, and exchanges what changed (docs/systemd.md).
 
     \b
     Examples:
       birdwatchd run                      listen with the config that is found
       birdwatchd run -c garden.yaml       listen with this one
+      kill -HUP PID                       take in what was changed in it
     """
     from birdwatchd.config.load import find_config, load
     from birdwatchd.config.secrets import Secrets

@@ -37,7 +37,9 @@ default. `birdwatchd check` tells every mistake with its line. Without `-c`, com
 
 - **Secrets** stay out of the file: `${NAME}` in a text is replaced by the environment variable `NAME`, and
   `${NAME:-default}` has a default for when it is not set or empty. `$$` stands for one `$`. Messages show the
-  `${NAME}`, never what it holds.
+  `${NAME}`, never what it holds. Under systemd `NAME` may also be a credential ([secrets](systemd.md#secrets)).
+- **A daemon that runs** takes in a changed file when it is told to (`systemctl reload`, or SIGHUP), whole or not at all:
+  [change the config](systemd.md#change-the-config).
 - **Paths**: `~` is the home folder, and a relative path counts from the folder of the config file.
 - **Species** are named by scientific or common name (in the `language` of the config), in any case; `*` stands for
   anything: `Parus *`.
