@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from birdwatchd.errors import DamagedError, FullError, StoreError
 from birdwatchd.store import opening
-from birdwatchd.store.faults import damage_of, is_damage, sentence
+from birdwatchd.store.faults import damage_of, is_damage, is_full, sentence
 from birdwatchd.store.lock import WriterLock
 from birdwatchd.store.renewal import (
     LISTENING_SECONDS,
     STARTING_SECONDS,
     begin_anew,
     identity,
+    read_the_rest,
     set_aside,
 )
 
@@ -276,6 +277,12 @@ def _open_or_renew(path: Path, backups: Backups | None) -> sqlite3.Connection:
             raise DamagedError(f"the database {path} is empty, and was not")  # noqa: TRY301 - as any other damage
         # Looked at by ourselves first: of what is no database SQLite throws away the log.
         opening.refuse_another_kind(path)
-        return opening.open_for_writing(path, check=True)
+        connection = opening.open_for_writing(path, check=True)
     except DamagedError as error:
         return begin_anew(path, set_aside(path), str(error), backups, seconds=STARTING_SECONDS)
+    try:
+        read_the_rest(path, connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise (FullError if is_full(error) else StoreError)(sentence(error, path)) from error
+    return connection

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger()
 
+UNREAD = ".unread"
+"""The end of a mark beside a damaged database of which not everything was read."""
 STARTING_SECONDS = 120.0
 """So long is spent at most on reading what can be read of a damaged database, before anything listens."""
 LISTENING_SECONDS = 8.0
@@ -66,7 +68,8 @@ def begin_anew(
                 break
             copied = {table: copied.get(table, 0) + rows for table, rows in found.items()}
     if time.monotonic() >= until:
-        fault += f"; not all of it was read within {seconds:g} s"
+        aside.with_name(aside.name + UNREAD).touch()
+        fault += f"; not all of it was read within {seconds:g} s, the rest is at the next start"
     logger.error(
         "the database is damaged, a new one is begun",
         reason=damage,
@@ -77,6 +80,29 @@ def begin_anew(
         database=str(path),
     )
     return connection
+
+
+def read_the_rest(path: Path, connection: sqlite3.Connection) -> None:
+    """What an earlier run had no time to read of a damaged database; with what there is time for now.
+
+    Raises:
+        sqlite3.Error: it cannot be written.
+    """
+    for mark in path.parent.glob(f"{path.name}.damaged-*{UNREAD}"):
+        aside = mark.with_name(mark.name.removesuffix(UNREAD))
+        until = time.monotonic() + STARTING_SECONDS
+        try:
+            copied = salvage(aside, connection, until=until, keep_places=False)
+        except OSError as error:
+            logger.warning("a damaged database cannot be read", path=str(aside), reason=error.strerror)
+            copied = {}
+        if time.monotonic() < until:
+            mark.unlink(missing_ok=True)
+        logger.warning(
+            "the rest of a damaged database was read",
+            path=str(aside),
+            taken_over=", ".join(f"{rows} {table}" for table, rows in copied.items() if rows) or "nothing",
+        )
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from birdwatchd.errors import StoreError
+from birdwatchd.store import database as module
 from birdwatchd.store import detections, opening
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
@@ -193,6 +194,29 @@ def test_a_torn_log_beside_a_torn_database_is_read_as_far_as_it_goes(tmp_path: P
     found = rows(path)
     assert found == [detection(second) for second in range(len(found))]
     assert len(found) > 20
+
+
+def test_what_there_was_no_time_to_read_is_read_at_the_next_start(
+    tmp_path: Path, log: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "db"
+    written = fill(path)
+    with Database.open_or_renew(path) as database:
+        recorder = Recorder(database, run_id="run-2")
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "LISTENING_SECONDS", 0.0)
+            database.suspect("damage")
+            recorder.record(detection(ROWS, run_id="run-2"))
+        assert recorder.pending == 0
+        assert "the rest is at the next start" in loud(log)[0]["taken_over"]
+        assert recorder.close()
+    assert len(rows(path)) == 1
+    Database.open_or_renew(path).close()
+    assert rows(path) == [*written, detection(ROWS, run_id="run-2")]
+    assert not list(tmp_path.glob("*.unread"))
+    log.clear()
+    Database.open_or_renew(path).close()
+    assert log == []
 
 
 def test_rows_that_are_older_than_a_column_are_read_too(tmp_path: Path) -> None:
