@@ -45,7 +45,7 @@ def turn_of(path: Path, until: float) -> Iterator[Turn]:
         OSError: the file cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         while not _take(file):
             if time.monotonic() > until:

@@ -6,7 +6,7 @@ import fcntl
 import os
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from birdwatchd.actions import GiveUp
 
@@ -44,7 +44,7 @@ def write_together(stem: Path, contents: Mapping[str, bytes]) -> None:
     try:
         with ExitStack() as stack:
             for suffix, content in contents.items():
-                file = stack.enter_context(parts[suffix].open("wb"))
+                file = stack.enter_context(_create(parts[suffix]))
                 # Held until all of them are in their places, or this process is dead: so others know which.
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.write(content)
@@ -59,6 +59,11 @@ def write_together(stem: Path, contents: Mapping[str, bytes]) -> None:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         raise
+
+
+def _create(path: Path) -> BinaryIO:
+    """Open it for writing; no link that somebody has put in its place is followed."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666), "wb")
 
 
 def is_abandoned(part: Path) -> bool:

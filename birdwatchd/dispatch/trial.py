@@ -121,10 +121,13 @@ def probe(action: Action, detection: Detection, surroundings: Surroundings) -> t
     delivery = Delivery(action.config.name, detection, tally, datetime.now(UTC))
     context = open_context(delivery, surroundings)
     hands = Hands(f"trial of {action.config.name}", lambda: None)
+    secrets = Secrets(action.config)
     try:
-        return hands.call(lambda: action.probe(detection, context), action.config.timeout_seconds), ""
+        return secrets.fit(
+            hands.call(lambda: action.probe(detection, context), action.config.timeout_seconds)
+        ), ""
     except BaseException as raised:  # noqa: BLE001 - whatever it raises is what came of it
-        return "", words(raised)
+        return "", secrets.fit(words(raised))
     finally:
         hands.close()
 

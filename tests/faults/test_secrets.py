@@ -230,7 +230,14 @@ def test_no_secret_is_told_anywhere(tmp_path: Path, tiny_bundle: Path, form: str
 
             wait_until(settled, f"all is tried: {log}", seconds=120)
             commands: tuple[tuple[str | Path, ...], ...] = (
-                *(("status",), ("status", "--json"), ("check",), ("deliveries",), ("deliveries", "--json")),
+                *(
+                    ("status",),
+                    ("status", "--json"),
+                    ("check",),
+                    ("check", "--live"),
+                    ("deliveries",),
+                    ("deliveries", "--json"),
+                ),
                 *(("detections", "--json"), ("ledger",)),
             )
             told += "\n".join(ask(*one, "-c", config, environment=environment) for one in commands).encode()
