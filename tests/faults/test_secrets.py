@@ -151,16 +151,18 @@ class Onlooker:
         return b"\n".join(self.seen)
 
 
-def ask(*arguments: str | Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        [*BIRDWATCHD, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
-        check=False,
-    )
-    return f"{arguments}\n{done.stdout}{done.stderr}"
+def ask(*arguments: str | Path, environment: dict[str, str], seconds: float = 120) -> str:
+    """What a command says; within so many seconds, as one that tries what hangs takes as long as the config allows."""
+    words = [*BIRDWATCHD, *map(str, arguments)]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said, _ = process.communicate()
+    return f"{arguments}\n{said.decode()}"
 
 
 def found_in(text: bytes) -> list[str]:
@@ -241,6 +243,9 @@ def test_no_secret_is_told_anywhere(tmp_path: Path, tiny_bundle: Path, form: str
                 *(("detections", "--json"), ("ledger",)),
             )
             told += "\n".join(ask(*one, "-c", config, environment=environment) for one in commands).encode()
+            live = ask("check", "--live", "-c", config, environment=environment, seconds=30)
+            assert "pond" in live
+            told += live.encode()
             told += ask("model", "info", tiny_bundle, environment=environment).encode()
             told += ask("actions", "test", "hook", "-c", config, environment=environment).encode()
             told += ask("actions", "test", "lamp", "-c", config, environment=environment).encode()
