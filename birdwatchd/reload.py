@@ -169,7 +169,7 @@ class _Reload:
             running.rules = after.rules()
         if self._touches("model", "location") or ("deciding", "species_range", "enabled") in self.changed:
             running.occurrence = after.occurrence()
-        described = {one.name: one for one in (*self.before.config.sources, *after.config.sources)}
+        described = running.described | {one.name: one for one in after.config.sources}
         deciders = {source.name: running.decider(described[source.name]) for source in running.sources}
         hours = {name: after.listening_hours(described[name]) for name in deciders}
         history = History(after.history_seconds, running.desk.first_ready)
@@ -199,28 +199,27 @@ class _Reload:
     def _sources(self) -> None:
         """Close what is gone or different, open what is different or new."""
         running = self.running
-        old = {one.name: one for one in self.before.config.sources}
         new = {one.name: one for one in self.after.config.sources}
-        running_now = {source.name: source for source in running.sources}
-        kept: dict[str, schema.Source | None] = {}
-        for name, source in running_now.items():
+        for source in tuple(running.sources):
+            name, described = source.name, running.described[source.name]
             if name not in new:
                 running.close(source)
                 running.let_go(source, LEFT_OUT)
-            elif _sounds_like(old[name], new[name]):
-                kept[name] = new[name]
+            elif _sounds_like(described, new[name]):
+                running.described[name] = new[name]
             else:
-                kept[name] = self._reopen(source, old[name], new[name])
+                self._reopen(source, described, new[name])
         for name, described in new.items():
-            if name not in running_now and (opened := self._open(described)) is not None:
-                running.listen_to(opened, described)
-                kept[name] = described
-        config = self.after.config
-        sources = tuple(one for name in new if (one := kept.get(name)) is not None)
-        running.blueprint = replace(running.blueprint, config=config.model_copy(update={"sources": sources}))
+            if name not in running.described and name not in self.failed:
+                opened = self._open(described)
+                if opened is not None:
+                    running.listen_to(opened, described)
+        sources = tuple(running.described[name] for name in new if name in running.described)
+        config = self.after.config.model_copy(update={"sources": sources})
+        running.blueprint = replace(running.blueprint, config=config)
 
-    def _reopen(self, source: Source, old: schema.Source, new: schema.Source) -> schema.Source | None:
-        """Another device or address in the place of a source; which of the two it is then, if any."""
+    def _reopen(self, source: Source, old: schema.Source, new: schema.Source) -> None:
+        """Another device or address in the place of a source; or the same as before, where that does not work."""
         running = self.running
         running.close(source)
         opened, described = self._open(new), new
@@ -228,10 +227,8 @@ class _Reload:
             described = old
             logger.warning("source goes on as it was", source=old.name)
         running.let_go(source, OPENED_ANEW)
-        if opened is None:
-            return None
-        running.listen_to(opened, described)
-        return described
+        if opened is not None:
+            running.listen_to(opened, described)
 
     def _open(self, described: schema.Source, *, patient: bool = False) -> Source | None:
         try:

@@ -58,6 +58,8 @@ class Running:
     occurrence: Occurrence = field(init=False)
     sources: list[Source] = field(default_factory=list)
     """Those that are listened to; others look at it, too."""
+    described: dict[str, schema.Source] = field(default_factory=dict)
+    """What the config says of each of them."""
     _ends: dict[str, int] = field(default_factory=dict)
     """Of sources that were let go of: the index that the next sample would have had."""
 
@@ -101,6 +103,7 @@ class Running:
             hours=self.blueprint.listening_hours(described),
         )
         self.pipeline.between(add)
+        self.described[source.name] = described
         self.sources.append(source)
 
     def close(self, source: Source) -> None:
@@ -114,6 +117,7 @@ class Running:
         if until is not None:
             self.before[source.name] = until, cause
         self.sources.remove(source)
+        del self.described[source.name]
 
     def health(self) -> Health:
         """How it does now."""
