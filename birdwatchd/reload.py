@@ -67,6 +67,7 @@ def reload(running: Running, path: Path) -> bool:
     Returns:
         False when it was not taken, or not all of it; the log says why.
     """
+    tell_repeats(everything=True)  # whoever tries again wants to hear of it again
     try:
         with ExitStack() as fresh:
             return _Reload(running, Blueprint.draw(load(path, actions=schemas()))).make(fresh)
@@ -96,7 +97,6 @@ class _Reload:
     def make(self, fresh: ExitStack) -> bool:
         """Do it. `fresh` holds what is begun and not in its place yet."""
         running, before, after = self.running, self.before, self.after
-        tell_repeats(everything=True)
         secrets = Secrets(before.config, after.config)
         set_up(before.config.log, secrets)
         self._announce()
