@@ -103,7 +103,7 @@ def test_birdnet_learns_whole_when_it_is_fine_tuned(tmp_path: Path) -> None:
     told = {
         "network": "birdnet",
         "fine_tune": True,
-        "training": {"epochs": 3, "batch_size": 8, "warmup_epochs": 0.5, "average_decay": 0.5},
+        "training": {"epochs": 4, "batch_size": 8, "warmup_epochs": 0, "learning_rate": 5e-4},
     }
     result = trained(told, rows_of("warblers", labels, {1, 2, 3}, 2), tmp_path)
     losses = [entry["loss"] for entry in result.history]
