@@ -99,7 +99,7 @@ class Waveforms:
                 for future in waiting:
                     future.cancel()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _batch(self, numbers: NDArray[np.int64], seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         draw = np.random.default_rng(seed)
         windows, settings = self._windows, self._settings

@@ -135,5 +135,6 @@ def test_what_is_drawn_for_a_batch_follows_from_the_seed_and_its_number(
     first, again = ([batch for batch, _ in source.batches(order, (1, 2))] for _ in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
     assert not torch.equal(first[0], first[2])
+    assert not first[0].is_inference()  # such tensors cannot be learnt from
     other = next(source.batches(order, (1, 3)))[0]
     assert not torch.equal(first[0], other)
