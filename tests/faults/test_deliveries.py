@@ -103,6 +103,7 @@ def test_killed_between_any_two_steps_nothing_is_missing(station: Station, step:
         assert {entry.delivery.status for entry in find(database, Choice())} == {"done"}
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_nothing_is_missing(station: Station) -> None:
     moments = random.Random(1)
     for _ in range(8):
@@ -122,6 +123,7 @@ def test_killed_at_random_moments_nothing_is_missing(station: Station) -> None:
     assert max(delivered.values()) <= 2
 
 
+@pytest.mark.long
 def test_each_of_an_ordered_action_comes_in_order_through_all_of_it(station: Station) -> None:
     for step in STEPS[:-1]:
         assert station.run(3, step, "3") == -9

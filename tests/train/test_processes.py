@@ -105,7 +105,7 @@ def together(script: str, *arguments: str, processes: int, cwd: Path) -> list[st
     return said
 
 
-@pytest.mark.parametrize("network", ["cnn", "resnet34"])
+@pytest.mark.parametrize("network", ["cnn", pytest.param("resnet34", marks=pytest.mark.long)])
 def test_two_processes_give_the_gradients_of_one(tmp_path: Path, network: str) -> None:
     alone, shared = (gradients(tmp_path, network, processes) for processes in (1, 2))
     assert alone.keys() == shared.keys()
