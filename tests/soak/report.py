@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WARM_UP_SECONDS = 600.0
 """Of each life: until then caches fill."""
+SETTLED_SECONDS = 3600.0
+"""By then they are full."""
 COLUMNS = 60
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -35,12 +37,15 @@ def length(seconds: float) -> str:
     return ("-" if seconds < 0 and whole else "") + text
 
 
-def slope(vitals: Sequence[Vital], name: str) -> tuple[float, float] | None:
-    """Units per hour, and its standard error: one line through all lives, each with a height of its own."""
+def slope(vitals: Sequence[Vital], name: str, after: float) -> tuple[float, float] | None:
+    """Units per hour, and its standard error: one line through all lives, each with a height of its own.
+
+    Of each life what comes `after` so many seconds.
+    """
     x_all, y_all = [], []
     lives: dict[int, list[Vital]] = {}
     for vital in vitals:
-        if vital.age > WARM_UP_SECONDS:
+        if vital.age > after:
             lives.setdefault(vital.life, []).append(vital)
     for life in lives.values():
         if len(life) >= 3:
@@ -178,10 +183,11 @@ def write(
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *filter(None, (_each(fault, felt) for fault in faults)),
         "",
-        "The process, ten minutes after each start and later; the slope is one line through all runs, each with its own height:",
+        "The process, ten minutes after each start and later; the slopes are one line through all runs, each with its own",
+        "height, from ten minutes and from an hour after its start on:",
         "",
-        "| | smallest | largest | slope per hour |",
-        "| --- | --- | --- | --- |",
+        "| | smallest | largest | slope per hour | after an hour |",
+        "| --- | --- | --- | --- | --- |",
     ]
     settled = [vital for vital in keeper.vitals if vital.age > WARM_UP_SECONDS] or keeper.vitals
     for name, title, unit in (
@@ -191,10 +197,10 @@ def write(
         ("children", "child processes", 1),
     ):
         values = [getattr(vital, name) / unit for vital in settled]
-        found = slope(keeper.vitals, name)
-        told = "-" if found is None else f"{found[0] / unit:+.2f} ± {found[1] / unit:.2f}"
+        slopes = [slope(keeper.vitals, name, after) for after in (WARM_UP_SECONDS, SETTLED_SECONDS)]
+        told = ["-" if one is None else f"{one[0] / unit:+.2f} ± {one[1] / unit:.2f}" for one in slopes]
         if values:
-            lines.append(f"| {title} | {min(values):.0f} | {max(values):.0f} | {told} |")
+            lines.append(f"| {title} | {min(values):.0f} | {max(values):.0f} | {' | '.join(told)} |")
     ends = Counter(how for _, _, how in keeper.lives)
     lines += [
         "",
