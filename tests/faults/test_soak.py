@@ -141,6 +141,7 @@ def judged(
         scenes={"garden": Scene("tiny", 1, "garden")},
         clock=clock,
         subscriber=SimpleNamespace(heard={}),
+        broker_kills=[],
     )
     keeper: Any = SimpleNamespace(lives=[(0.0, seconds, "SIGKILL")])
     verdict = judge(Trial(world, keeper, [], 0.0, seconds))

@@ -73,7 +73,7 @@ def _daemon_stopped(stage: Stage) -> None:
 
 
 def _broker_killed(stage: Stage) -> None:
-    stage.world.broker.kill()
+    stage.world.kill_broker()
     stage.wait(10, 120)
     stage.world.broker.start()
 
@@ -86,7 +86,7 @@ def _broker_frozen(stage: Stage) -> None:
 
 def _broker_restarted(stage: Stage) -> None:
     for _ in range(3):
-        stage.world.broker.kill()
+        stage.world.kill_broker()
         stage.world.broker.start()
         stage.wait(5, 20)
 

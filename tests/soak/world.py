@@ -123,6 +123,8 @@ class World:
         self.web = Child(sys.executable, "-m", "tests.soak.web", str(self.web_port), str(folder))
         (folder / "broker").mkdir(exist_ok=True)
         self.broker = Mosquitto(folder / "broker", persistent=True)
+        self.broker_kills: list[float] = []
+        """When the broker was killed, since the beginning."""
         self.sound_server: SoundServer | None = None
         if microphone:
             (folder / "sound").mkdir(exist_ok=True)
@@ -144,6 +146,11 @@ class World:
         part = self.folder / f"{name}.mode.part"
         part.write_text(mode)
         part.rename(self.folder / f"{name}.mode")
+
+    def kill_broker(self) -> None:
+        """End it at once."""
+        self.broker.kill()
+        self.broker_kills.append(self.clock.elapsed)
 
     @property
     def environment(self) -> dict[str, str]:
