@@ -139,7 +139,9 @@ def test_an_ffmpeg_that_hangs_and_ignores_sigterm_is_replaced(tmp_path: Path, ti
         assert not lives(second)
         pond = station.ledger()["pond"]
     tell(f"ffmpeg hangs: {truth:.2f} s by the stopwatch", pond=pond)
-    assert pond.causes.keys() == {"connecting", "stalled"}, pond
+    assert pond.causes.keys() - {"connecting"} == {"stalled"}, (
+        pond
+    )  # it connects too fast to be counted, at times
     assert pond.captured == pytest.approx(4.0, abs=2.0), pond  # two seconds of each
     assert pond.expected == pytest.approx(truth, abs=2.5), pond
 
