@@ -90,6 +90,7 @@ class Microphone:
         self._cause = ""
         self._told: set[str] = set()  # reasons, since sound came last
         self._attempts = 0
+        self._hung = False  # the last attempt
         self._helpless_since = math.inf
         self._tap: Tap | None = None
         self._identity = ""
@@ -267,9 +268,8 @@ class Microphone:
             return self._stopping.is_set()
         longest = min(self._longest_pause, self._shortest_pause * 2 ** min(self._attempts - 1, 20))
         until = time.monotonic() + longest
-        hung = self._owner.stuck
         while not self._stopping.wait(max(0.0, min(LOOK_SECONDS, until - time.monotonic()))):
-            if self._owner.cards_changed or (hung and not self._owner.stuck):
+            if self._owner.cards_changed or (self._hung and not self._owner.stuck):
                 self._attempts = 1  # a new situation
                 return False
             if time.monotonic() >= until:
@@ -279,6 +279,7 @@ class Microphone:
     def _fail(self, error: Exception) -> None:
         """Say what keeps it from hearing, once."""
         known = isinstance(error, DeviceError | DeviceStuck)
+        self._hung = isinstance(error, DeviceStuck)
         reason = str(error) if known else f"its supervisor failed: {error}"
         self._fault = reason
         if reason not in self._told:

@@ -131,10 +131,14 @@ def test_a_daemon_that_does_well_says_so(daemon: subprocess.Popen[str], config: 
 @pytest.mark.usefixtures("daemon")
 def test_prometheus_and_a_watcher_are_answered_at_the_port(config: Path) -> None:
     port = int(config.read_text().rpartition("port: ")[2])
-    scraped = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
-    samples = {sample.name: sample.value for family in metrics(scraped) for sample in family.samples}
+
+    def scrape() -> dict[str, float]:
+        scraped = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+        return {sample.name: sample.value for family in metrics(scraped) for sample in family.samples}
+
+    wait_until(lambda: scrape()["birdwatchd_classifier_segments_total"] > 0, "the first segment is counted")
+    samples = scrape()
     assert samples["birdwatchd_healthy"] == 1
-    assert samples["birdwatchd_classifier_segments_total"] > 0
     assert samples["process_resident_memory_bytes"] > 10e6
     assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=30).json()["status"] == "well"
 

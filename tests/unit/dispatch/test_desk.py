@@ -32,7 +32,7 @@ def test_an_action_that_stays_is_not_disturbed_and_one_that_goes_does_what_is_du
         assert goes.done == first
         assert (stays.entered, stays.left) == (1, 0)
         assert [action.config.name for action in station.desk.actions] == ["stays", "comes"]
-        assert station.statuses() == ["done"] * 4
+        wait_until(lambda: station.statuses() == ["done"] * 4)
     assert (stays.left, comes.left, goes.left) == (1, 1, 1)
 
 
@@ -69,7 +69,7 @@ def test_a_cooldown_goes_on_where_the_action_before_it_began_it(tmp_path: Path) 
         station.hear(60)  # too soon
         (third,) = station.hear(400)
         wait_until(lambda: after.done == [third])
-        assert station.statuses() == ["done"] * 2
+        wait_until(lambda: station.statuses() == ["done"] * 2)
 
 
 def test_what_waits_for_an_action_that_is_gone_waits_for_its_return(tmp_path: Path) -> None:
