@@ -267,7 +267,8 @@ class Player:
             )
             assert player.stdin is not None
             sent = int(self._clock.elapsed * RATE)
-            try:
+            # The sound server may go, and its player with it: another one begins below.
+            with contextlib.suppress(BrokenPipeError):
                 while not self._stopping.wait(0.05) and player.poll() is None:
                     due = int((self._clock.elapsed + 0.2) * RATE)
                     if due - sent > 5 * RATE:
@@ -275,8 +276,6 @@ class Player:
                     player.stdin.write(self._scene.sound(sent, due).astype("<i2").tobytes())
                     player.stdin.flush()
                     sent = due
-            except BrokenPipeError:
-                pass
             player.kill()
             with contextlib.suppress(BrokenPipeError):
                 player.stdin.close()
