@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from birdwatchd.cli.screen import show_length
+from birdwatchd.times import show_length
 from train.manifest import SPLITS
 from train.parts import part_of
 from train.splitting import NOTHING, group_of, species_of

@@ -10,9 +10,9 @@ import click
 
 from birdwatchd.cli.screen import open_screen
 from birdwatchd.cli.station import Station, find_station, station_options
-from birdwatchd.cli.times import parse_moment, show_time
 from birdwatchd.domain import DeliveryStatus
 from birdwatchd.errors import UserError
+from birdwatchd.times import parse_moment, show_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from birdwatchd.cli.screen import open_screen, show_length
+from birdwatchd.cli.screen import open_screen
 from birdwatchd.cli.station import Station, find_station, station_options
-from birdwatchd.cli.times import parse_moment, show_time
 from birdwatchd.errors import UserError
+from birdwatchd.times import parse_moment, show_length, show_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,7 +107,7 @@ def detections(
 
 def _show(database: Database, station: Station, choice: Choice, form: str | None, limit: int | None) -> bool:
     """Print them, and say whether there were any."""
-    from birdwatchd.cli import detection_rows
+    from birdwatchd import detection_rows
     from birdwatchd.store.detections import count, find
 
     if form == "summary":
@@ -181,7 +181,7 @@ def _show_summary(tallies: list[Tally], station: Station) -> bool:
 
 def _follow(station: Station, choice: Choice, form: str | None, limit: int | None) -> None:
     """Print the newest ones, then each new one once it has ended."""
-    from birdwatchd.cli import detection_rows
+    from birdwatchd import detection_rows
     from birdwatchd.store.detections import find, settled
 
     def write(found: Iterable[Detection], *, first: bool = False) -> None:

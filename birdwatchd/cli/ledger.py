@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from birdwatchd.cli.balance import balance_of, beginning, show_share, total
-from birdwatchd.cli.screen import open_screen, show_length
+from birdwatchd.balance import balance_of, beginning, show_share, total
+from birdwatchd.cli.screen import open_screen
 from birdwatchd.cli.station import find_station, station_options
-from birdwatchd.cli.times import parse_moment, show_time
+from birdwatchd.times import parse_moment, show_length, show_time
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from birdwatchd.cli.balance import Balance, Balances, By
+    from birdwatchd.balance import Balance, Balances, By
 
 _HOUR = timedelta(hours=1)
 _SPANS = {"hour": timedelta(hours=24), "day": timedelta(days=30)}

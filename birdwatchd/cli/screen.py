@@ -11,7 +11,6 @@ from birdwatchd.config.plain import plain
 if TYPE_CHECKING:
     from rich.console import Console
 
-_MINUTE = 60
 _PAPER_COLUMNS = 160
 """In a file or pipe there is no edge: a table gets what it needs, up to this."""
 
@@ -29,12 +28,3 @@ def open_screen() -> Console:
 def say(text: str) -> None:
     """Write for people, on standard error: names of files come from elsewhere, and must not act on their terminal."""
     click.echo(plain(text), err=True)
-
-
-def show_length(seconds: float) -> str:
-    """`4.5 s`, `12:30` or `1:00:00`."""
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

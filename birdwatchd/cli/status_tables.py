@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from birdwatchd.cli.screen import show_length
+from birdwatchd.times import show_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from birdwatchd.cli.detection_rows import COLUMNS, RAVEN_COLUMNS
 from birdwatchd.cli.detections import detections
+from birdwatchd.detection_rows import COLUMNS, RAVEN_COLUMNS
 from birdwatchd.errors import ConfigError, StoreError, UserError
 from tests.rows import BLACKBIRD, COOT, detection, write
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from birdwatchd.cli.balance import balance_of
+from birdwatchd.balance import balance_of
 from birdwatchd.store.database import Database
 from birdwatchd.store.ledger import between, newest_hour, roll_up
 from tests.rows import entry, write

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from birdwatchd.cli.balance import Balance, balance_of, show_share, total
+from birdwatchd.balance import Balance, balance_of, show_share, total
 from tests.rows import entry
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from birdwatchd.cli.times import midnight
 from birdwatchd.record import to_record
+from birdwatchd.times import midnight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

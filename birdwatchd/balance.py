@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from birdwatchd.cli.times import midnight
+from birdwatchd.times import midnight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from birdwatchd.cli.times import midnight, parse_moment, parse_seconds, show_clock, show_time
 from birdwatchd.errors import UserError
+from birdwatchd.times import midnight, parse_moment, parse_seconds, show_clock, show_time
 from tests.rows import machine_zone
 
 BERLIN = ZoneInfo("Europe/Berlin")

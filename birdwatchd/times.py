@@ -16,6 +16,7 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGO = re.compile(rf"(\d+(?:\.\d+)?) *({'|'.join(_UNITS)})(?: ago)?")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MINUTE = 60
 
 
 def parse_moment(text: str, now: datetime, zone: tzinfo | None, *, end_of_day: bool = False) -> datetime:
@@ -77,6 +78,15 @@ def show_time(moment: datetime, zone: tzinfo | None) -> str:
 def show_clock(moment: datetime, zone: tzinfo | None) -> str:
     """`07:42:10`, in the zone, or the machine's own."""
     return moment.astimezone(zone).strftime("%H:%M:%S")
+
+
+def show_length(seconds: float) -> str:
+    """`4.5 s`, `12:30` or `1:00:00`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _back(text: str, now: datetime, seconds: float) -> datetime:
