@@ -43,6 +43,9 @@ from birdwatchd.store.retention import Retention
 from birdwatchd.store.runs import is_seasoned, last_seen
 from birdwatchd.store.summary import Summaries
 from birdwatchd.track import History
+from birdwatchd.web.house import House
+from birdwatchd.web.news import News
+from birdwatchd.web.server import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +77,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
     blueprint = Blueprint.draw(loaded)
     config = blueprint.config
     actions = make_actions(config.actions, Plugins())
-    stop, reload_asked = threading.Event(), threading.Event()
+    stop, reload_asked, news = threading.Event(), threading.Event(), News()
 
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
         stack.enter_context(obeying_signals(stop.set, reload_asked.set))
@@ -137,7 +140,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 labels=len(blueprint.card.labels),
                 batch_limit=classifier.batch_limit,
                 minimum_dbfs=config.deciding.level.minimum_dbfs,
-                listeners=_observed(listeners, vitals),
+                listeners=_observed(listeners, vitals, news),
                 history=History(blueprint.history_seconds, desk.first_ready),
                 trust=clock.trust,
             ),
@@ -188,6 +191,18 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 )
             )
         )
+        running.page = stack.enter_context(
+            Page(
+                House(
+                    config=lambda: running.blueprint.config,
+                    zone=lambda: running.blueprint.zone,
+                    status=observer.status,
+                    labels=lambda: running.blueprint.card.labels,
+                    sources=lambda: tuple(running.sources),
+                    news=news,
+                )
+            )
+        )
         logger.info(
             "listening",
             sources=[source.name for source in running.sources],
@@ -212,11 +227,12 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
     return not listening.failed
 
 
-def _observed(listeners: Listeners, vitals: Vitals) -> Listeners:
+def _observed(listeners: Listeners, vitals: Vitals, news: News) -> Listeners:
     """The same, and what happens is counted."""
 
     def detected(detection: Detection) -> None:
         vitals.detected(detection)
+        news.tell(detection)
         if listeners.detection is not None:
             listeners.detection(detection)
 

@@ -45,7 +45,7 @@ EXCHANGED: tuple[Place, ...] = (
         (section,)
         for section in ("location", "language", "model", "sources", "listening", "deciding", "actions")
     ),
-    *((section,) for section in ("window_seconds", "hop_seconds", "log")),
+    *((section,) for section in ("window_seconds", "hop_seconds", "log", "web")),
     *(
         ("store", name)
         for name in ("trace_days", "delivery_days", "clip_name", "continuous", "retention", "backup")
@@ -122,6 +122,8 @@ class _Reload:
             running.record_continuously()
             if self._touches("location"):
                 running.schedule.move(after.zone)
+            if self._touches("web"):
+                self._page()
         finally:
             # Without any source it waits for the next reload, instead of being at the end of all recordings.
             running.pipeline.expects_more = not running.sources
@@ -217,6 +219,19 @@ class _Reload:
         sources = tuple(running.described[name] for name in new if name in running.described)
         config = self.after.config.model_copy(update={"sources": sources})
         running.blueprint = replace(running.blueprint, config=config)
+
+    def _page(self) -> None:
+        """Show it as the config wants it; or as before, where that does not work."""
+        try:
+            self.running.page.show(self.after.config.web)
+        except UserError as error:
+            logger.error("page cannot be shown", reason=str(error))  # noqa: TRY400 - it says it all
+            self.failed.append("web")
+            config = self.running.blueprint.config.model_copy(update={"web": self.before.config.web})
+            self.running.blueprint = replace(self.running.blueprint, config=config)
+            with suppress(UserError):
+                self.running.page.show(config.web)
+                logger.warning("page goes on as it was")
 
     def _reopen(self, source: Source, old: schema.Source, new: schema.Source) -> None:
         """Another device or address in the place of a source; or the same as before, where that does not work."""

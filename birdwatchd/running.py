@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from birdwatchd.store.recorder import Recorder
     from birdwatchd.store.retention import Retention
     from birdwatchd.trust import Trust
+    from birdwatchd.web.server import Page
 
 OPENED_ANEW, LEFT_OUT = "opened anew", "not in the config"
 """Causes in the ledger of a time in which nobody was meant to listen."""
@@ -60,6 +61,8 @@ class Running:
     """Those that are listened to; others look at it, too."""
     described: dict[str, schema.Source] = field(default_factory=dict)
     """What the config says of each of them."""
+    page: Page = field(init=False)
+    """What people look at; there once the rest is."""
     _ends: dict[str, int] = field(default_factory=dict)
     """Of sources that were let go of: the index that the next sample would have had."""
 

@@ -5,11 +5,20 @@ A refusal never repeats the value that was given: it may have come from the envi
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
 
 from birdwatchd.config.clip_name import DEFAULT as CLIP_NAME
@@ -19,6 +28,8 @@ from birdwatchd.config.span import parse_span
 
 CLIP_NAME_WORDS = f"a template such as {CLIP_NAME}"
 SPAN_WORDS = "a span such as 06:00..09:30 or sunset-30m..sunrise+1h"
+PASSWORD_WORDS = "the line that `birdwatchd web password` makes"  # noqa: S105 - nor is it one
+TOKEN_WORDS = "the 64 hex digits that `birdwatchd web token` makes"  # noqa: S105 - as above
 SAID = "said"
 """The type of an error that says what the setting must be, in words of its own, and perhaps a hint."""
 
@@ -117,6 +128,20 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+def _password_hash(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(
+        r"\$argon2id\$v=\d+\$[mtp=,\d]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+", secret.get_secret_value()
+    ):
+        raise refusal(PASSWORD_WORDS, "never write the password itself here")
+    return secret
+
+
+def _token_hash(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[0-9a-f]{64}", secret.get_secret_value()):
+        raise refusal(TOKEN_WORDS, "the token itself belongs to the program that asks")
+    return secret
+
+
 def _plain_text(text: str) -> str:
     if not is_plain_line(text):
         raise refusal("text", "in one line, and without control characters")
@@ -158,4 +183,11 @@ ClipTemplate = Annotated[str, AfterValidator(_clip_name), Takes(CLIP_NAME_WORDS)
 """What names the files of a detection; see clip_name.py."""
 TimeSpan = Annotated[str, AfterValidator(_span), Takes(SPAN_WORDS)]
 """`06:00..09:30`, `sunset-30m..sunrise+1h`; may run over midnight."""
+PasswordHash = Annotated[SecretStr, AfterValidator(_password_hash), Takes(PASSWORD_WORDS)]
+"""An argon2id hash."""
+TokenHash = Annotated[SecretStr, AfterValidator(_token_hash), Takes(TOKEN_WORDS)]
+"""SHA-256 of a random token, which cannot be guessed from it."""
+Prefix = Annotated[
+    str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$"), Takes("a path such as /birds, without a slash at its end")
+]
 OffOr = Annotated[T, BeforeValidator(_off)]

@@ -23,7 +23,9 @@ from birdwatchd.config.kinds import (
     Numeric,
     OffOr,
     Option,
+    PasswordHash,
     PlainText,
+    Prefix,
     Score,
     Seconds,
     Sha256,
@@ -32,6 +34,7 @@ from birdwatchd.config.kinds import (
     Threshold,
     TimeSpan,
     TimeZone,
+    TokenHash,
 )
 from birdwatchd.config.strict import Strict
 from birdwatchd.config.trigger import ActionConfig
@@ -261,6 +264,23 @@ class Metrics(Strict):
     """Who may ask: this machine alone; `0.0.0.0` is everybody who can reach it, without a password."""
 
 
+class Web(Strict):
+    """The page to look at in a browser, and its API (docs/web.md). Off, unless this section is there."""
+
+    port: Annotated[int, Field(ge=1, le=65535), Numeric]
+    """Where a browser finds it; 8080 is usual."""
+    address: SomeText = "127.0.0.1"
+    """Who can reach it: this machine alone; `0.0.0.0` is everybody who can reach the machine, and takes a password or tokens."""
+    password: PasswordHash | None = None
+    """What `birdwatchd web password` makes of one: never the password itself. Nobody is asked for one when left out."""
+    tokens: dict[Name, TokenHash] = {}  # noqa: RUF012 - pydantic copies it, and nothing writes to it
+    """For programs that ask the API: a name of your choice for each, and what `birdwatchd web token` says belongs here."""
+    prefix: Prefix = ""
+    """The path below which a reverse proxy shows it, such as `/birds`."""
+    proxies: tuple[SomeText, ...] = ("127.0.0.1", "::1")
+    """Addresses of reverse proxies: they are believed when they say who asks, and whether over TLS."""
+
+
 class Config(Strict):
     """One station."""
 
@@ -290,3 +310,5 @@ class Config(Strict):
     """What the daemon says."""
     metrics: Metrics | None = None
     """Numbers for Prometheus; no port is opened without this section."""
+    web: Web | None = None
+    """The page to look at; no port is opened without this section."""

@@ -1,0 +1,40 @@
+"""Where one can go: the entries of the navigation, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import FastAPI
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A link of the navigation; `icon` is a symbol of static/icons.svg."""
+
+    path: str
+    title: str
+    icon: str
+    first: bool = True
+    """On a phone: in the bar itself, and not behind `More`."""
+
+
+ENTRIES = (
+    Entry("/", "Now", "now"),
+    Entry("/today", "Today", "today"),
+    Entry("/season", "Season", "season"),
+    Entry("/review", "Review", "review"),
+    Entry("/why", "Why not?", "why", first=False),
+    Entry("/sources", "Sources", "sources", first=False),
+    Entry("/settings", "Settings", "settings", first=False),
+    Entry("/api", "API", "api", first=False),
+)
+
+
+def entries(app: FastAPI) -> Sequence[Entry]:
+    """Those that this app has a page for."""
+    there = {getattr(route, "path", "") for route in app.routes}
+    return [entry for entry in ENTRIES if entry.path in there]

@@ -1,0 +1,67 @@
+"""What is said when there is no answer: a page to people, JSON to programs."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from birdwatchd.errors import StoreError
+from birdwatchd.web.rendering import page
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+    from starlette.responses import Response
+
+WORDS = {
+    HTTPStatus.NOT_FOUND: "There is no such page here.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This cannot be done with this address.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "That is a fault of birdwatchd. Its log says more.",
+}
+
+logger = structlog.get_logger()
+
+
+def tell_troubles(app: FastAPI) -> None:
+    """Answer for all that is raised."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+        status = HTTPStatus(error.status_code)
+        said = WORDS.get(status, str(error.detail)) if error.detail == status.phrase else str(error.detail)
+        return trouble(request, status, said, dict(error.headers or {}))
+
+    async def misasked(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+        said = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+        return trouble(request, HTTPStatus.UNPROCESSABLE_ENTITY, said)
+
+    async def unreadable(request: Request, error: Exception) -> Response:
+        return trouble(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    async def broken(request: Request, error: Exception) -> Response:
+        # The one place of this thread.
+        logger.error("a page cannot be shown", path=request.url.path, exc_info=error)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return trouble(request, status, WORDS[status])
+
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, misasked)
+    app.add_exception_handler(StoreError, unreadable)
+    app.add_exception_handler(Exception, broken)
+
+
+def trouble(
+    request: Request, status: HTTPStatus, said: str, headers: dict[str, str] | None = None
+) -> Response:
+    """The answer; `said` is a sentence for people."""
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    if path.startswith("/api/"):
+        return JSONResponse({"detail": said}, status, headers)
+    answer = page(request, "trouble.html", status=status, code=status.value, phrase=status.phrase, said=said)
+    answer.headers.update(headers or {})
+    return answer
