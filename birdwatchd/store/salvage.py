@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from birdwatchd.store import deliveries, detections
+from birdwatchd.store import deliveries, detections, reviews
 from birdwatchd.store.cells import from_text
 from birdwatchd.store.opening import transaction
 from birdwatchd.store.pages import Pages, rows
@@ -113,6 +113,12 @@ def _tables(into: sqlite3.Connection) -> list[_Table]:
             _columns(into, "ledger"),
             lambda row: (_moment(row["hour_utc"]), float(row["seconds"])),
             key="hour_utc, source, kind, cause",
+        ),
+        _Table(
+            "reviews",
+            _columns(into, "reviews"),
+            reviews.from_row,  # type: ignore[arg-type] # as above
+            key="detection_id, said_utc",
         ),
         _Table("accounted", _columns(into, "accounted"), lambda row: _moment(row["until_utc"]), key="source"),
     ]

@@ -148,5 +148,25 @@ _BOOTS = (
     "CREATE TABLE hours (hour_utc TEXT NOT NULL UNIQUE) STRICT",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED, _CLOCK, _BOOTS)
+_REVIEWS = (
+    # What people said of detections. Nothing of it is ever changed: who thinks otherwise says so in a row of its own. The
+    # detection is not required to be there, as it may be what a damaged file has lost.
+    """
+    CREATE TABLE reviews (
+        detection_id TEXT NOT NULL,
+        said_utc TEXT NOT NULL,         -- later than all that was said of this detection before
+        verdict TEXT NOT NULL CHECK (verdict IN ('right', 'wrong', 'other', 'unsure', 'withdrawn')),
+        scientific_name TEXT NOT NULL,  -- what it was, where it was another species
+        common_name TEXT NOT NULL,
+        reviewer TEXT NOT NULL,
+        queue TEXT NOT NULL,            -- why it was looked at: `sample` when chance had drawn it
+        PRIMARY KEY (detection_id, said_utc)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE TRIGGER reviews_stay BEFORE UPDATE ON reviews BEGIN SELECT RAISE (ABORT, 'a verdict is never changed'); END",
+    "CREATE TRIGGER reviews_remain BEFORE DELETE ON reviews BEGIN SELECT RAISE (ABORT, 'a verdict is never deleted'); END",
+    "CREATE INDEX detections_by_doubt ON detections (score - threshold)",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED, _CLOCK, _BOOTS, _REVIEWS)
 """Step n leads from version n to n + 1; SQLite's `user_version` counts them."""
