@@ -64,7 +64,8 @@ def picture(
         caption: what is written above.
     """
     top_hz = min(TOP_HZ, rate / 2)
-    plot = Image.fromarray(_shades(_levels(samples, rate, top_hz)))
+    grey = shades(levels(samples, rate, WIDTH, (0.0, top_hz)), (WIDTH, HEIGHT))
+    plot = Image.fromarray(table(COLOURS)[grey])
     image = Image.new("RGB", (LEFT + WIDTH + RIGHT, TOP + HEIGHT + BOTTOM), PAPER)
     image.paste(plot, (LEFT, TOP))
     draw = ImageDraw.Draw(image)
@@ -79,35 +80,58 @@ def picture(
     return file.getvalue()
 
 
-def _levels(samples: NDArray[np.float32], rate: int, top_hz: float) -> NDArray[np.float64]:
-    """Decibels, (rows, columns), the lowest frequency last."""
-    length = 1 << round(math.log2(FRAME_SECONDS * rate))
-    bins = max(2, math.ceil(top_hz / rate * length))
+def levels(
+    samples: NDArray[np.float32],
+    rate: int,
+    columns: int,
+    band: tuple[float, float],
+    *,
+    part: tuple[int, int] | None = None,
+    frame_seconds: float = FRAME_SECONDS,
+) -> NDArray[np.float64]:
+    """Decibels, (bins, columns), the lowest frequency last.
+
+    Args:
+        samples: float32 (n,).
+        rate: Hz.
+        columns: how many are wanted; each is the mean of all sound that lies in it.
+        band: the lowest and the highest frequency, Hz.
+        part: the first sample and one past the last; all of them when left out.
+        frame_seconds: how much sound one spectrum is of, to the next power of two in samples.
+    """
+    first, last = part or (0, len(samples))
+    length = 1 << round(math.log2(frame_seconds * rate))
+    lowest = min(int(band[0] / rate * length), length // 2 - 1)
+    highest = max(lowest + 2, math.ceil(band[1] / rate * length))
     padded = np.pad(samples, length // 2)
     # As many frames as columns, or several a column when they would not meet.
-    per_column = math.ceil(len(samples) / WIDTH / (length / 2)) or 1
-    starts = np.linspace(0, len(samples) - 1, WIDTH * per_column).astype(np.int64)  # (frames,)
+    per_column = math.ceil((last - first) / columns / (length / 2)) or 1
+    starts = np.linspace(first, last - 1, columns * per_column).astype(np.int64)  # (frames,)
     window = np.hanning(length).astype(np.float32)
-    rows = np.empty((len(starts), bins), dtype=np.float64)  # (frames, bins)
-    for first in range(0, len(starts), WIDTH):  # a few megabytes at a time
-        frames = padded[starts[first : first + WIDTH, None] + np.arange(length)] * window
-        rows[first : first + WIDTH] = np.abs(np.fft.rfft(frames))[:, :bins] ** 2
-    power = rows.reshape(WIDTH, per_column, bins).mean(axis=1)  # (columns, bins)
+    rows = np.empty((len(starts), highest - lowest), dtype=np.float64)  # (frames, bins)
+    for begin in range(0, len(starts), columns):  # a few megabytes at a time
+        frames = padded[starts[begin : begin + columns, None] + np.arange(length)] * window
+        rows[begin : begin + columns] = np.abs(np.fft.rfft(frames))[:, lowest:highest] ** 2
+    power = rows.reshape(columns, per_column, -1).mean(axis=1)  # (columns, bins)
     return np.asarray(10 * np.log10(power.T[::-1] + 1e-12))
 
 
-def _shades(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Colours, (HEIGHT, WIDTH, 3)."""
-    loudest = float(np.percentile(levels, 99.9))
-    quietest = max(loudest - RANGE_DB, float(np.percentile(levels, 20)))
-    shade = np.clip((levels - quietest) / max(loudest - quietest, 20.0), 0, 1)
-    grey = Image.fromarray((shade * 255).astype(np.uint8)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-    positions = [position * 255 for position, _ in COLOURS]
-    table = np.stack(
-        [np.interp(np.arange(256), positions, [colour[part] for _, colour in COLOURS]) for part in range(3)],
-        axis=1,
-    )
-    return np.asarray(table.astype(np.uint8)[np.asarray(grey)])
+def shades(decibels: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """What `levels` gave as grey, 0 to 255, (height, width); `size` is (width, height)."""
+    loudest = float(np.percentile(decibels, 99.9))
+    quietest = max(loudest - RANGE_DB, float(np.percentile(decibels, 20)))
+    shade = np.clip((decibels - quietest) / max(loudest - quietest, 20.0), 0, 1)
+    grey = Image.fromarray((shade * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(grey)
+
+
+def table(colours: Sequence[tuple[float, tuple[int, int, int]]]) -> NDArray[np.uint8]:
+    """A colour for each grey, (256, 3)."""
+    positions = [position * 255 for position, _ in colours]
+    parts = [
+        np.interp(np.arange(256), positions, [colour[part] for _, colour in colours]) for part in range(3)
+    ]
+    return np.stack(parts, axis=1).astype(np.uint8)
 
 
 def _draw_axes(draw: ImageDraw.ImageDraw, seconds: float, top_hz: float) -> None:
