@@ -187,6 +187,12 @@ def find(database: Database, choice: Choice, *, newest: int | None = None) -> It
         yield from map(to_entry, rows)
 
 
+def of(database: Database, detection_id: str) -> list[Entry]:
+    """The deliveries of one detection, oldest first."""
+    rows = database.rows("SELECT * FROM deliveries WHERE detection_id = ? ORDER BY number", (detection_id,))
+    return [to_entry(row) for row in rows]
+
+
 def count(database: Database, choice: Choice) -> dict[str, int]:
     """How many deliveries of that choice there are, by status, most first."""
     where, parameters = _where(choice)

@@ -180,6 +180,13 @@ def find(database: Database, choice: Choice, *, newest: int | None = None) -> It
         yield from (by_place[place] for place in page if place in by_place)
 
 
+def get(database: Database, identity: str) -> Detection | None:
+    """The detection of that id; None when there is none."""
+    for row in database.rows("SELECT * FROM detections WHERE id = ?", (identity,)):
+        return from_row(row)
+    return None
+
+
 def count(database: Database, choice: Choice) -> list[Tally]:
     """The same by species, the most frequent first."""
     where, parameters = _where(database, choice)

@@ -1,14 +1,44 @@
-"""Deleting below a folder, whatever links somebody has put into it."""
+"""Reading and deleting below a folder, whatever links somebody has put into it."""
 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def open_file(folder: Path, path: Path) -> BinaryIO:
+    """Open the file `path`, which lies below `folder`, to read it.
+
+    Raises:
+        OSError: it is not there or cannot be read, it or a folder on the way to it is a link, or it is no file.
+    """
+    with _way_to(folder, path) as descriptor:
+        # Whoever opens a pipe would wait for its other end.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.fdopen(os.open(path.name, flags, dir_fd=descriptor), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FileNotFoundError(f"{path} is no file")
+    return file
+
+
+def names_beside(folder: Path, path: Path) -> list[str]:
+    """What lies in the folder that holds `path`, which lies below `folder`; nothing when there is no such folder.
+
+    Raises:
+        OSError: it cannot be read, or a folder on the way to it is a link.
+    """
+    try:
+        with _way_to(folder, path) as descriptor:
+            return os.listdir(descriptor)  # noqa: PTH208 - of a folder that is open
+    except FileNotFoundError:
+        return []
 
 
 def delete_file(folder: Path, path: Path) -> None:
