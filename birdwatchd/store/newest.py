@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
+from birdwatchd.config.species import matches
 from birdwatchd.store import detections
 from birdwatchd.store.cells import to_text
 
@@ -78,7 +79,7 @@ def page(database: Database, choice: Choice, *, most: int, after: Place | None =
         names = {
             label.scientific_name
             for label in known
-            if any(detections.matches(pattern, label) for pattern in choice.species)
+            if any(matches(pattern, label) for pattern in choice.species)
         }
     found: list[int] = []
     last = None
