@@ -105,10 +105,10 @@ def of(database: Database, detection_id: str) -> list[Review]:
     return [from_row(row) for row in rows]
 
 
-def standing(database: Database) -> Iterator[Review]:
-    """What counts of every detection that somebody has judged, in no order."""
+def latest(database: Database) -> Iterator[Review]:
+    """What was said last of every detection that anything was said of, in no order."""
     for row in database.each(
-        "SELECT * FROM reviews WHERE verdict <> 'withdrawn' AND said_utc ="
+        "SELECT * FROM reviews WHERE said_utc ="
         " (SELECT max(said_utc) FROM reviews AS later WHERE later.detection_id = reviews.detection_id)"
     ):
         yield from_row(row)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,8 @@ import soundfile
 from click.testing import CliRunner
 
 from birdwatchd.errors import UserError
+from birdwatchd.store import reviews
+from birdwatchd.store.database import Database
 from tests import rows as database
 from tests.train.sounds import noise, tone, write, write_class
 from train.commands.list import list_
@@ -255,6 +259,42 @@ def test_reviewed_detections_become_examples_and_wrong_ones_negatives(tmp_path: 
     assert "detections without a clip in" in result.stderr
     _, rows = run(station, "--unreviewed", "--split", "1,0,0", output=tmp_path / "m.csv")
     assert sorted(row.labels for row in rows) == [(), ("Parus major_Great Tit",), ("Parus major_Great Tit",)]
+
+
+def test_verdicts_of_the_review_page_are_labels_and_the_newest_wins(tmp_path: Path) -> None:
+    """Right, another species, wrong, unsure, taken back; and JSON files that are older, or newer, than the review."""
+    said: list[tuple[dict[str, object], str, bool]] = [
+        ({}, "right", False),
+        ({}, "other", False),
+        ({}, "wrong", False),
+        ({}, "unsure", False),
+        ({"verdict": "wrong"}, "withdrawn", False),
+        ({"verdict": "wrong"}, "right", False),
+        ({"verdict": "wrong"}, "right", True),
+        ({"reviewed": False}, "wrong", True),
+    ]
+    detections = [database.detection(60.0 * n, clip_path=f"Great_Tit/{n}") for n in range(len(said))]
+    station = database.write(tmp_path / "birdwatchd.sqlite", *detections)
+    when = datetime(2026, 6, 1, tzinfo=UTC)
+    with Database.open_beside(station) as opened:
+        for number, (told, verdict, json_is_newer) in enumerate(said):
+            clip = write(tmp_path / "clips" / "Great_Tit" / f"{number}.flac", noise(10.5, seed=number))
+            sidecar = clip.with_suffix(".json")
+            sidecar.write_text(json.dumps({"clip": {"file": clip.name}, **told}))
+            os.utime(sidecar, (when.timestamp() + (60 if json_is_newer else -60),) * 2)
+            names = ("Cyanistes caeruleus", "Blue Tit") if verdict == "other" else ("", "")
+            reviews.add(opened, reviews.Review(detections[number].id, when, verdict, *names))  # type: ignore[arg-type]
+    result, rows = run(station, "--split", "1,0,0", output=tmp_path / "m.csv")
+    assert {int(row.path.stem): row.labels for row in rows} == {
+        0: ("Parus major_Great Tit",),
+        1: ("Cyanistes caeruleus_Blue Tit",),
+        2: (),
+        5: ("Parus major_Great Tit",),
+        6: (),
+        7: (),
+    }
+    assert "clips taken: 6, of which judged wrong: 3, another species: 1" in result.stderr
+    assert "clips that nobody has judged for certain: 2" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,9 @@ def list_(sources: Sequence[Path], **options: Any) -> None:
 
     A source is a folder with a folder for each class, the table of ESC-50 or UrbanSound8K, any table with the columns
     path and label (and fold, group), a list of path<TAB>label lines, another manifest, or the database of birdwatchd:
-    of that, detections that were reviewed (in the JSON file beside the clip: "reviewed": true) with their species, and
-    those with "verdict": "wrong" as sound in which the model must hear nothing.
+    of that, detections that somebody judged, on the review page or in the JSON file beside the clip ("reviewed": true, or
+    "verdict": "right"): right ones with their species, others with that which was heard instead, wrong ones as sound
+    in which the model must hear nothing. Of two verdicts the newest counts.
 
     Clips of one recording (group) always stay on one side. Every clip is read once: what is unreadable, too short,
     silent, or there twice is left out and named.

@@ -35,17 +35,17 @@ def test_the_newest_counts_and_all_stay(database: Database) -> None:
         database, review("other", 1, scientific_name="Parus ater", common_name="Coal Tit", reviewer="Bo")
     )
     assert [one.verdict for one in reviews.of(database, TIT.id)] == ["wrong", "other"]
-    (standing,) = reviews.standing(database)
-    assert (standing.verdict, standing.scientific_name, standing.reviewer) == ("other", "Parus ater", "Bo")
+    (last,) = reviews.latest(database)
+    assert (last.verdict, last.scientific_name, last.reviewer) == ("other", "Parus ater", "Bo")
     assert (
         database.rows("SELECT scientific_name FROM detections WHERE id = ?", (TIT.id,))[0][0] == "Parus major"
     )
 
 
-def test_what_is_withdrawn_counts_no_more(database: Database) -> None:
+def test_what_is_withdrawn_stays_too(database: Database) -> None:
     reviews.add(database, review("right"))
     reviews.add(database, review("withdrawn", 1))
-    assert list(reviews.standing(database)) == []
+    assert [one.verdict for one in reviews.latest(database)] == ["withdrawn"]
     assert [one.verdict for one in reviews.of(database, TIT.id)] == ["right", "withdrawn"]
 
 
@@ -53,7 +53,7 @@ def test_what_is_said_later_is_later_whatever_the_clock_says(database: Database)
     reviews.add(database, review("right"))
     said = reviews.add(database, review("wrong", -60))
     assert said.said == DAWN + timedelta(microseconds=1)
-    assert [one.verdict for one in reviews.standing(database)] == ["wrong"]
+    assert [one.verdict for one in reviews.latest(database)] == ["wrong"]
 
 
 @pytest.mark.parametrize("statement", ["UPDATE reviews SET verdict = 'wrong'", "DELETE FROM reviews"])
@@ -116,5 +116,5 @@ def test_verdicts_are_saved_from_a_damaged_database_and_its_backup(tmp_path: Pat
         copied = salvage(path, connection, until=float("inf"), keep_places=True)
         assert copied["reviews"] == 61
         assert salvage(backup, connection, until=float("inf"), keep_places=False)["reviews"] == 0
-        assert [one.verdict for one in reviews.standing(fresh)] == ["right"]
+        assert [one.verdict for one in reviews.latest(fresh)] == ["right"]
         assert len(reviews.of(fresh, TIT.id)) == 61
