@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -142,6 +143,14 @@ def _token_hash(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _network(address: str) -> str:
+    try:
+        ip_network(address)
+    except ValueError:
+        raise refusal("an IP address, or a network such as 192.168.1.0/24") from None
+    return address
+
+
 def _plain_text(text: str) -> str:
     if not is_plain_line(text):
         raise refusal("text", "in one line, and without control characters")
@@ -190,4 +199,5 @@ TokenHash = Annotated[SecretStr, AfterValidator(_token_hash), Takes(TOKEN_WORDS)
 Prefix = Annotated[
     str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$"), Takes("a path such as /birds, without a slash at its end")
 ]
+Network = Annotated[str, AfterValidator(_network), Takes("an IP address or network")]
 OffOr = Annotated[T, BeforeValidator(_off)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,6 +51,21 @@ def within(config: Config, wrote: Callable[[KeyPath], bool]) -> Iterator[Objecti
         )
     if config.model.precision == "half" and config.model.device == "cpu":
         yield Objection(("model", "precision"), "half is for CUDA, and model.device is cpu; write full")
+    web = config.web
+    if web is not None and not is_local(web.address) and web.password is None and not web.tokens:
+        yield Objection(
+            ("web", "address"),
+            "everybody who can reach this address could see and hear the station: add web.password "
+            "(`birdwatchd web password` makes it), or web.tokens for programs alone",
+        )
+
+
+def is_local(address: str) -> bool:
+    """Whether only this machine can be meant."""
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address.casefold() == "localhost"
 
 
 def triggers(

@@ -20,6 +20,7 @@ from birdwatchd.config.kinds import (
     Language,
     Moment,
     Name,
+    Network,
     Numeric,
     OffOr,
     Option,
@@ -277,7 +278,7 @@ class Web(Strict):
     """For programs that ask the API: a name of your choice for each, and what `birdwatchd web token` says belongs here."""
     prefix: Prefix = ""
     """The path below which a reverse proxy shows it, such as `/birds`."""
-    proxies: tuple[SomeText, ...] = ("127.0.0.1", "::1")
+    proxies: tuple[Network, ...] = ("127.0.0.1", "::1")
     """Addresses of reverse proxies: they are believed when they say who asks, and whether over TLS."""
 
 

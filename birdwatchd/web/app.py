@@ -12,7 +12,9 @@ from starlette.staticfiles import StaticFiles
 from birdwatchd import __version__
 from birdwatchd.web import api, pages
 from birdwatchd.web.guard import Guard
+from birdwatchd.web.password import Doorkeeper
 from birdwatchd.web.rendering import STATIC, make_templates
+from birdwatchd.web.sessions import Sessions
 from birdwatchd.web.troubles import tell_troubles
 
 if TYPE_CHECKING:
@@ -36,15 +38,18 @@ def create_app(house: House) -> FastAPI:
         redoc_url=None,
         openapi_url=f"{API}/openapi.json",
     )
-    app.state.house = house
+    database = house.database
+    sessions = Sessions(database.with_name(f"{database.name}.sessions"))
+    app.state.house, app.state.sessions, app.state.doorkeeper = house, sessions, Doorkeeper()
     app.state.templates = make_templates()
-    for router in _routers(pages):
-        app.include_router(router, include_in_schema=False)
-    for router in _routers(api):
-        app.include_router(router, prefix=API)
+    app.state.paths = set()
+    for prefix, package in (("", pages), (API, api)):
+        for router in _routers(package):
+            app.include_router(router, prefix=prefix, include_in_schema=bool(prefix))
+            app.state.paths |= {prefix + getattr(route, "path", "") for route in router.routes}
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     tell_troubles(app)
-    app.add_middleware(Guard, house=house)
+    app.add_middleware(Guard, house=house, sessions=sessions)
     return app
 
 

@@ -36,5 +36,4 @@ ENTRIES = (
 
 def entries(app: FastAPI) -> Sequence[Entry]:
     """Those that this app has a page for."""
-    there = {getattr(route, "path", "") for route in app.routes}
-    return [entry for entry in ENTRIES if entry.path in there]
+    return [entry for entry in ENTRIES if entry.path in app.state.paths]

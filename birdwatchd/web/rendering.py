@@ -9,11 +9,14 @@ import jinja2
 from starlette.responses import HTMLResponse
 
 from birdwatchd import __version__
+from birdwatchd.config.rules import is_local
 from birdwatchd.web import words
 from birdwatchd.web.navigation import entries
 
 if TYPE_CHECKING:
     from fastapi import Request
+
+    from birdwatchd.config.schema import Web
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -34,6 +37,10 @@ def make_templates() -> jinja2.Environment:
     return environment
 
 
+def _is_open(config: Web | None) -> bool:
+    return config is not None and config.password is None and is_local(config.address)
+
+
 def page(request: Request, template: str, *, status: int = 200, **shown: Any) -> HTMLResponse:
     """The answer to a request for a page.
 
@@ -42,17 +49,16 @@ def page(request: Request, template: str, *, status: int = 200, **shown: Any) ->
     """
     app, house = request.app, request.app.state.house
     config, root = house.config(), request.scope.get("root_path", "")
-    visitor = getattr(request.state, "visitor", None)
+    visitor = request.state.visitor
     text = app.state.templates.get_template(template).render(
         words=words.Words(house.zone()),
         house=house,
         node=config.node,
-        language=config.language,
         visitor=visitor,
-        csrf="" if visitor is None else visitor.csrf,
+        csrf=visitor.csrf,
         to=lambda path: f"{root}{path}",
         here=request.url.path.removeprefix(root),
-        navigation=entries(app),
+        navigation=entries(app) if visitor.kind == "session" or _is_open(config.web) else (),
         version=__version__,
         **shown,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -23,11 +22,9 @@ WORDS = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "That is a fault of birdwatchd. Its log says more.",
 }
 
-logger = structlog.get_logger()
-
 
 def tell_troubles(app: FastAPI) -> None:
-    """Answer for all that is raised."""
+    """Answer for what is raised; the guard answers for the rest."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
@@ -43,16 +40,9 @@ def tell_troubles(app: FastAPI) -> None:
     async def unreadable(request: Request, error: Exception) -> Response:
         return trouble(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
-    async def broken(request: Request, error: Exception) -> Response:
-        # The one place of this thread.
-        logger.error("a page cannot be shown", path=request.url.path, exc_info=error)
-        status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return trouble(request, status, WORDS[status])
-
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, misasked)
     app.add_exception_handler(StoreError, unreadable)
-    app.add_exception_handler(Exception, broken)
 
 
 def trouble(
