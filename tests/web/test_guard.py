@@ -35,7 +35,8 @@ def closed(tmp_path: Path) -> MadeUp:
 
 
 def csrf(client: TestClient, path: str = "/login") -> str:
-    return client.get(path).text.partition('name="csrf-token" content="')[2].partition('"')[0]
+    text: str = client.get(path).text
+    return text.partition('name="csrf-token" content="')[2].partition('"')[0]
 
 
 def log_in(client: TestClient, **form: str) -> Any:
