@@ -164,7 +164,7 @@ def _known(entry: Entry, zone: tzinfo | None) -> str:
 def _write_json(station: Station, choice: Choice, limit: int | None) -> None:
     import json
 
-    from birdwatchd.store.deliveries import find
+    from birdwatchd.store.deliveries import find, to_record
 
     with station.open() as database:
         rows: Iterable[dict[str, Any]] = (
@@ -175,31 +175,3 @@ def _write_json(station: Station, choice: Choice, limit: int | None) -> None:
             sys.stdout.write(between + json.dumps(row, ensure_ascii=False))
             between = ",\n"
         sys.stdout.write("\n]\n" if between == ",\n" else "[]\n")
-
-
-def to_record(entry: Entry, zone: tzinfo | None) -> dict[str, Any]:
-    """What JSON says of a delivery. Times have the offset of the station's zone."""
-    from dataclasses import asdict
-
-    from birdwatchd.record import to_record as detection_record
-
-    def iso(moment: datetime | None) -> str | None:
-        return None if moment is None else moment.astimezone(zone).isoformat(timespec="milliseconds")
-
-    delivery = entry.delivery
-    is_waiting = delivery.status == "waiting"
-    return {
-        "key": delivery.key,
-        "action": delivery.action,
-        "status": delivery.status,
-        "durability": entry.kind,
-        "attempts": delivery.attempts,
-        "error": delivery.error,
-        "created": iso(delivery.created),
-        "next": iso(entry.next) if is_waiting else None,
-        "expires": iso(entry.expires) if is_waiting else None,
-        "settled": iso(entry.settled),
-        "notes": entry.notes,
-        "tally": asdict(delivery.tally),
-        "detection": detection_record(delivery.detection, zone),
-    }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from birdwatchd import record
 from birdwatchd.domain import Delivery, Tally
 from birdwatchd.store import detections
 from birdwatchd.store.cells import from_text, to_text
@@ -13,7 +14,7 @@ from birdwatchd.store.cells import from_text, to_text
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
-    from datetime import datetime, timedelta
+    from datetime import datetime, timedelta, tzinfo
 
     from birdwatchd.domain import DeliveryStatus, Detection
     from birdwatchd.store.database import Database
@@ -152,6 +153,31 @@ def to_entry(row: sqlite3.Row) -> Entry:
         notes=json.loads(row["notes"]),
         settled=None if row["settled_utc"] is None else from_text(row["settled_utc"]),
     )
+
+
+def to_record(entry: Entry, zone: tzinfo | None) -> dict[str, Any]:
+    """What other programs are told of a delivery, in plain values. Times have the offset of the station's zone."""
+
+    def iso(moment: datetime | None) -> str | None:
+        return None if moment is None else moment.astimezone(zone).isoformat(timespec="milliseconds")
+
+    delivery = entry.delivery
+    is_waiting = delivery.status == "waiting"
+    return {
+        "key": delivery.key,
+        "action": delivery.action,
+        "status": delivery.status,
+        "durability": entry.kind,
+        "attempts": delivery.attempts,
+        "error": delivery.error,
+        "created": iso(delivery.created),
+        "next": iso(entry.next) if is_waiting else None,
+        "expires": iso(entry.expires) if is_waiting else None,
+        "settled": iso(entry.settled),
+        "notes": entry.notes,
+        "tally": asdict(delivery.tally),
+        "detection": record.to_record(delivery.detection, zone),
+    }
 
 
 @dataclass(frozen=True, slots=True)
