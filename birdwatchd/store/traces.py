@@ -10,8 +10,9 @@ from birdwatchd.store.cells import from_text, to_real, to_text
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
+    from birdwatchd.domain import Detection
     from birdwatchd.store.database import Database
 
 Row = tuple[str, str, str, str, str, int, str, int, float, float, str, str]
@@ -77,6 +78,15 @@ def between(database: Database, start: datetime, end: datetime) -> list[Candidat
             reason=row["reason"],
         )
         for row in rows
+    ]
+
+
+def of(database: Database, detection: Detection, around: timedelta) -> list[Candidate]:
+    """The candidates of a detection's species in its source, from so long before it until so long after, oldest first."""
+    return [
+        one
+        for one in between(database, detection.start - around, detection.end + around)
+        if one.source == detection.source and one.label.scientific_name == detection.label.scientific_name
     ]
 
 
