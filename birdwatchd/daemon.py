@@ -35,6 +35,7 @@ from birdwatchd.service.supervision import supervised
 from birdwatchd.service.telling import telling
 from birdwatchd.service.vitals import Vitals
 from birdwatchd.store.backup import Backups
+from birdwatchd.store.counts import Counting
 from birdwatchd.store.database import Database
 from birdwatchd.store.dating import take_up
 from birdwatchd.store.ledger import standing
@@ -125,8 +126,9 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             boot=clock.boot,
         )
         desk.start()
+        counting = stack.enter_context(closing(Counting(database, lambda: schedule.zone)))
         schedule = stack.enter_context(Schedule(blueprint.zone))
-        tidy_regularly(schedule, retention, backups, database, clock)
+        tidy_regularly(schedule, retention, backups, database, clock, counting)
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(

@@ -14,20 +14,28 @@ if TYPE_CHECKING:
     from birdwatchd.service.schedule import Schedule
     from birdwatchd.service.station_clock import StationClock
     from birdwatchd.store.backup import Backups
+    from birdwatchd.store.counts import Counting
     from birdwatchd.store.database import Database
     from birdwatchd.store.retention import Retention
     from birdwatchd.store.summary import Summaries
 
 HEALTH_SECONDS = 60.0
 """How often actions are told how the node does."""
+COUNTING_SECONDS = 60.0
+"""How often it looks whether the counts are those of the station's zone."""
 LEDGER_HOURS_KEPT = timedelta(days=400)
 """Of what is older, whole days are kept."""
 
 
-def tidy_regularly(
-    schedule: Schedule, retention: Retention, backups: Backups, database: Database, clock: StationClock
+def tidy_regularly(  # noqa: PLR0917 - each of another type
+    schedule: Schedule,
+    retention: Retention,
+    backups: Backups,
+    database: Database,
+    clock: StationClock,
+    counting: Counting,
 ) -> None:
-    """What is done about what is old."""
+    """What is done about what is old, and about counts that are not the zone's."""
 
     def roll_up_ledger() -> None:
         if is_seasoned(database, clock.now()):
@@ -35,6 +43,7 @@ def tidy_regularly(
 
     schedule.every(3600, "retention", retention.tidy, at_once=True)
     schedule.every(3600, "backup", lambda: backups.make_daily(database), at_once=True)
+    schedule.every(COUNTING_SECONDS, "counts by day", counting.turn, at_once=True)
     schedule.daily(3, 30, "vacuum", lambda: vacuum(database))
     schedule.daily(3, 15, "ledger roll-up", roll_up_ledger)
 
