@@ -126,9 +126,15 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             boot=clock.boot,
         )
         desk.start()
-        counting = stack.enter_context(closing(Counting(database, lambda: schedule.zone)))
         schedule = stack.enter_context(Schedule(blueprint.zone))
-        tidy_regularly(schedule, retention, backups, database, clock, counting)
+        tidy_regularly(
+            schedule,
+            retention,
+            backups,
+            database,
+            clock,
+            stack.enter_context(closing(Counting(database, lambda: schedule.zone))),
+        )
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(
