@@ -34,7 +34,7 @@ class Hour:
 class Day:
     """A day in the station's zone: 24 hours as a rule, 23 or 25 where clocks change."""
 
-    date: date
+    day: date
     zone: tzinfo
     since: datetime
     until: datetime
@@ -147,12 +147,11 @@ def newcomers(database: Database, day: date, names: Iterable[str]) -> dict[str, 
     Raises:
         StoreError: the database cannot be read.
     """
-    first = "(SELECT min(day) FROM heard_days WHERE scientific_name = :name AND day >= :since)"
+    first = "(SELECT min(day) FROM heard_days WHERE scientific_name = ? AND day >= ?)"
     found: dict[str, str] = {}
     for name in names:
         for ever, of_year in database.rows(
-            f"SELECT {first.replace(':since', ':ever')}, {first}",
-            {"name": name, "ever": "", "since": f"{day:%Y}-01-01"},
+            f"SELECT {first}, {first}", (name, "", name, f"{day.year:04}-01-01")
         ):
             if day.isoformat() in (ever, of_year):
                 found[name] = "ever" if ever == day.isoformat() else "year"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class DayCount:
     """How much was heard on a day."""
 
-    date: date
+    day: date
     species: int
     detections: int
 
@@ -101,17 +101,11 @@ def firsts(database: Database, year: int, zone: tzinfo) -> list[First]:
     for label in species(database):
         name = label.scientific_name
         rows = database.rows(
-            f"SELECT {BEST}, (SELECT min(start_utc) FROM detections WHERE scientific_name = :name) AS ever,"  # noqa: S608 - its own words
-            " (SELECT min(day) FROM heard_days WHERE scientific_name = :name AND day >= :from_day AND day < :to_day)"
-            " AS year_before FROM detections WHERE scientific_name = :name AND start_utc >= :since"
-            " AND start_utc < :until ORDER BY start_utc LIMIT 1",
-            {
-                "name": name,
-                "since": to_text(since),
-                "until": to_text(until),
-                "from_day": f"{year - 1:04}-01-01",
-                "to_day": f"{year:04}-01-01",
-            },
+            f"SELECT {BEST}, (SELECT min(start_utc) FROM detections WHERE scientific_name = ?) AS ever,"  # noqa: S608 - its own words
+            " (SELECT min(day) FROM heard_days WHERE scientific_name = ? AND day >= ? AND day < ?) AS year_before"
+            " FROM detections WHERE scientific_name = ? AND start_utc >= ? AND start_utc < ?"
+            " ORDER BY start_utc LIMIT 1",
+            (name, name, f"{year - 1:04}-01-01", f"{year:04}-01-01", name, to_text(since), to_text(until)),
         )
         found += [
             First(

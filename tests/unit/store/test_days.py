@@ -14,7 +14,7 @@ from tests.rows import BLACKBIRD, COOT, DAWN, GREAT_TIT, detection, write
 from tests.unit.store.test_counts import steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from birdwatchd.domain import Detection
@@ -114,7 +114,7 @@ def test_half_hours_lie_in_the_hour_of_the_zone(tmp_path: Path) -> None:
 
 def test_newcomers_of_the_year_and_of_all_times(database: Database) -> None:
     names = [label.scientific_name for label in (GREAT_TIT, BLACKBIRD, COOT)]
-    assert newcomers(database, TODAY.date, names) == {"Parus major": "ever", "Fulica atra": "year"}
+    assert newcomers(database, TODAY.day, names) == {"Parus major": "ever", "Fulica atra": "year"}
 
 
 def test_days_of_a_month(database: Database) -> None:
@@ -174,16 +174,20 @@ def test_a_species_over_all_the_time(database: Database) -> None:
 def test_an_empty_database_has_empty_answers(tmp_path: Path) -> None:
     with Database.open(write(tmp_path / "db")) as database:
         count(database, BERLIN)
-        assert heard(database, TODAY) == seasons.seasons(database, date.min, date.max) == []
-        assert seasons.firsts(database, 2026, BERLIN) == seasons.years(database) == []
-        assert species.totals(database) == sources(database) == []
+        answers: list[Sequence[object]] = [
+            heard(database, TODAY),
+            seasons.seasons(database, date.min, date.max),
+        ]
+        answers += [seasons.firsts(database, 2026, BERLIN), seasons.years(database)]
+        answers += [species.totals(database), sources(database)]
+    assert not any(answers)
 
 
 YEAR = (date(2026, 1, 1), date(2026, 12, 31))
 QUESTIONS: dict[str, Callable[[Database], object]] = {
     "heard": lambda database: heard(database, TODAY),
     "heard by one source": lambda database: heard(database, TODAY, "wood"),
-    "newcomers": lambda database: newcomers(database, TODAY.date, ["Parus major"]),
+    "newcomers": lambda database: newcomers(database, TODAY.day, ["Parus major"]),
     "sources": sources,
     "days": lambda database: seasons.days(database, *YEAR),
     "seasons": lambda database: seasons.seasons(database, *YEAR),
