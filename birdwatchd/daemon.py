@@ -205,6 +205,8 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                     config=lambda: running.blueprint.config,
                     zone=lambda: running.blueprint.zone,
                     status=observer.status,
+                    model=lambda: running.blueprint.model,
+                    plan=lambda: running.blueprint.plan,
                     labels=lambda: running.blueprint.card.labels,
                     sources=lambda: tuple(running.sources),
                     news=news,

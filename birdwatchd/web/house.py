@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from birdwatchd.audio.source import Source
+    from birdwatchd.audio.windows import Plan
     from birdwatchd.config.schema import Config
     from birdwatchd.domain import Label
     from birdwatchd.service.status import Status
@@ -26,6 +27,10 @@ class House:
     """The station's own time."""
     status: Callable[[], Status]
     """How the daemon does; at most half a second old."""
+    model: Callable[[], str]
+    """What detections call the model that listens."""
+    plan: Callable[[], Plan]
+    """How time is divided for it."""
     labels: Callable[[], Sequence[Label]]
     """Of the model that listens."""
     sources: Callable[[], Sequence[Source]]

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.testclient import TestClient
 
+from birdwatchd.audio.windows import Plan
 from birdwatchd.config.schema import Config
 from birdwatchd.web.app import create_app
 from birdwatchd.web.house import House
@@ -42,6 +43,8 @@ class MadeUp:
             "config": lambda: self.config,
             "zone": lambda: ZoneInfo("Europe/Berlin"),
             "status": self.station.observer.status,
+            "model": lambda: "tiny-1",
+            "plan": lambda: Plan(6.0, 1.5, 48000, 144_000),
             "labels": lambda: (GREAT_TIT, BLACKBIRD, COOT),
             "sources": lambda: tuple(self.sources),
             "news": self.news,
