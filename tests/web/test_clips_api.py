@@ -205,7 +205,7 @@ def refusal(client: TestClient, one: Detection) -> str:
     said = {client.get(f"{CLIPS}/{one.id}/{file}").json()["detail"] for file in FILES}
     assert {client.get(f"{CLIPS}/{one.id}/{file}").status_code for file in FILES} == {404}
     assert said == {client.get(f"{CLIPS}/{one.id}").json()["missing"]}
-    return said.pop()
+    return str(said.pop())
 
 
 def deliver(folder: Path, one: Detection, status: Any = None, error: str = "", **notes: Any) -> None:

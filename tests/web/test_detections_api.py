@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from starlette.testclient import TestClient
 
+    from birdwatchd.domain import Candidate, Detection
+
 TIT = detection(0, GREAT_TIT, seconds=4.5)
-ROWS = [
+ROWS: list[Detection | Candidate] = [
     TIT,
     detection(10, BLACKBIRD, source="wood", site="W", score=0.75),
     detection(20, COOT, score=0.8),
