@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from birdwatchd import __version__
 from birdwatchd.web import api, pages
 from birdwatchd.web.guard import Guard
+from birdwatchd.web.live import Live
 from birdwatchd.web.password import Doorkeeper
 from birdwatchd.web.rendering import STATIC, make_templates
 from birdwatchd.web.sessions import Sessions
@@ -41,6 +42,7 @@ def create_app(house: House) -> FastAPI:
     database = house.database
     sessions = Sessions(database.with_name(f"{database.name}.sessions"))
     app.state.house, app.state.sessions, app.state.doorkeeper = house, sessions, Doorkeeper()
+    app.state.live = Live(house)
     app.state.templates = make_templates()
     app.state.paths = set()
     for prefix, package in (("", pages), (API, api)):

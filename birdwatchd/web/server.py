@@ -19,6 +19,8 @@ STARTING_SECONDS = 30.0
 ENDING_SECONDS = 5.0
 """How long those who look just now may take to go."""
 WAITING = 128
+LONGEST_SAID = 65536
+"""Bytes of a WebSocket's message to us."""
 
 logger = structlog.get_logger()
 
@@ -54,6 +56,9 @@ class Server:
                 app,
                 lifespan="off",
                 ws="websockets-sansio",
+                # Noise cannot be made smaller, and trying costs more than all the rest.
+                ws_per_message_deflate=False,
+                ws_max_size=LONGEST_SAID,
                 log_config=None,
                 access_log=False,
                 server_header=False,

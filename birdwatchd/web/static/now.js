@@ -1,0 +1,433 @@
+// The page "Now": connects, draws, marks, and says in words what it shows.
+
+import { Connection } from "./connection.js";
+import { BANDS, Picture } from "./picture.js";
+
+const DEAF_SECONDS = 3;
+const SILENT_SECONDS = 60;
+const BEHIND_SECONDS = 30;
+const NEWEST = 12;
+const LANES = 4;
+const FRAME_MS = 33;
+const ALOUD_MS = 3000;
+
+const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+const root = document.querySelector('meta[name="root"]').content;
+const place = document.getElementById("sources");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colours = () => JSON.parse(dark.matches ? place.dataset.night : place.dataset.paper);
+const title = document.title;
+let zoneSeconds = 0;
+let runId = null;
+let live = false;
+
+const element = (name, className, words) => {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (words !== undefined) made.textContent = words;
+  return made;
+};
+
+// As words.py has them.
+const span = (seconds) => {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${seconds.toFixed(0)} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+};
+const score = (value) => (value < 1 ? Math.min(value, 0.99) : value).toFixed(2);
+const level = (dbfs) => (dbfs <= -200 ? "silent" : `${dbfs.toFixed(0)} dBFS`.replace("-", "\u2212"));
+const seconds = (iso) => Date.parse(iso) / 1000;
+const show = (node, words) => {
+  if (node.textContent !== words) node.textContent = words;
+};
+
+// What is read aloud: calmly, and all that came meanwhile at once.
+const aloud = {
+  waiting: [],
+  say(words) {
+    this.waiting.push(words);
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      document.getElementById("aloud").textContent = this.waiting.splice(0).join(". ");
+    }, ALOUD_MS);
+  },
+};
+
+class Card {
+  constructor(section) {
+    this.section = section;
+    this.name = section.dataset.source;
+    this.picture = new Picture(section.querySelector("canvas"), colours(), still);
+    this.marks = section.querySelector(".marks");
+    this.badge = section.querySelector(".state");
+    this.deaf = section.querySelector(".deaf");
+    this.meter = section.querySelector(".meter");
+    this.level = section.querySelector(".level");
+    this.age = section.querySelector(".age");
+    this.goingOn = section.querySelector(".going-on");
+    this.heard = new Map(); // detections on the picture, by id
+    this.seen = false;
+    this.leveledAt = 0;
+  }
+
+  describe(status) {
+    this.status = status;
+    this.describedAt = performance.now();
+    this.judge();
+  }
+
+  // Nothing is known any more.
+  lose() {
+    this.status = null;
+    this.words = undefined;
+    delete this.section.dataset.state;
+    this.badge.className = "badge state quiet";
+    show(this.badge, "not known");
+    show(this.age, "\u2013");
+    show(this.level, "\u2013");
+    this.meter.firstElementChild.style.transform = "scaleX(0)";
+    this.goingOn.replaceChildren(element("li", "quiet", "not known"));
+  }
+
+  // Whether it hears, as far as this page knows by now.
+  judge() {
+    if (!this.status) return;
+    const { state, fault, until } = this.status;
+    const age = this.status.age_seconds + (performance.now() - this.describedAt) / 1000;
+    let [kind, words, why] = ["well", "listening", ""];
+    if (state === "away") [kind, words, why] = ["wrong", "deaf", fault];
+    else if (state === "finished") [kind, words] = ["quiet", "at its end"];
+    else if (age > DEAF_SECONDS) [kind, words, why] = ["wrong", "deaf", `no sound for ${span(age)}`];
+    else if (this.status.silent_seconds >= SILENT_SECONDS) {
+      const silent = span(this.status.silent_seconds);
+      [kind, words, why] = ["wrong", "deaf", `nothing but digital silence for ${silent}: dead or muted?`];
+    } else if (state === "resting") [kind, words] = ["quiet", until ? `rests until ${until.slice(11, 16)}` : "rests"];
+    else if (this.status.behind_seconds > BEHIND_SECONDS) {
+      [kind, words] = ["note", `${span(this.status.behind_seconds)} behind`];
+    }
+    if (this.words !== words && this.words !== undefined) aloud.say(`${this.name}: ${words} ${why}`);
+    this.words = words;
+    this.section.dataset.state = kind;
+    this.picture.deaf = kind === "wrong";
+    if (state === "away") {
+      show(this.level, "\u2013");
+      this.meter.firstElementChild.style.transform = "scaleX(0)";
+    }
+    this.badge.className = `badge state ${kind}`;
+    show(this.badge, words);
+    this.deaf.hidden = kind !== "wrong";
+    show(this.deaf, why ? `Deaf: ${why}` : "");
+    show(this.age, state === "finished" ? "\u2013" : `${span(age)} ago`);
+  }
+
+  add(columns) {
+    this.picture.add(columns);
+    const { dbfs } = columns;
+    this.meter.firstElementChild.style.transform = `scaleX(${Math.max(0, Math.min(1, 1 + dbfs / 80))})`;
+    this.meter.classList.toggle("loud", dbfs > -3);
+    const now = performance.now();
+    if (now - this.leveledAt > 500) {
+      this.leveledAt = now;
+      this.meter.setAttribute("aria-valuenow", Math.round(Math.max(-80, dbfs)));
+      show(this.level, level(dbfs));
+    }
+  }
+
+  // A detection that started, or ended.
+  mark(one) {
+    let mark = this.heard.get(one.id);
+    if (!mark) {
+      const node = element("span", "mark");
+      node.dataset.id = one.id;
+      node.append(element("span", "", one.common_name));
+      const start = seconds(one.start);
+      const taken = [...this.heard.values()].filter((other) => !other.isOver || Math.max(other.end, other.named) > start);
+      let lane = [...Array(LANES).keys()].find((free) => !taken.some((other) => other.lane === free));
+      lane ??= this.heard.size % LANES;
+      node.style.top = `${lane * 1.625}rem`;
+      this.marks.append(node);
+      const wide = node.firstElementChild.scrollWidth + 12;
+      mark = { node, lane, named: start + wide / this.picture.scale };
+      this.heard.set(one.id, mark);
+    }
+    mark.start = seconds(one.start);
+    mark.end = seconds(one.end);
+    mark.isOver = one.state === "ended";
+    mark.node.dataset.state = one.state;
+  }
+
+  hears(detections) {
+    const items = detections.map((one) => {
+      const item = element("li");
+      item.dataset.id = one.id;
+      item.append(element("b", "", one.common_name), " ", element("span", "number quiet", score(one.score)));
+      return item;
+    });
+    this.goingOn.replaceChildren(...(items.length ? items : [element("li", "quiet", "no bird that it knows")]));
+  }
+
+  draw() {
+    if (this.status?.state === "finished" && this.picture.edge !== null) return; // its last sound stays
+    this.picture.draw(zoneSeconds);
+    const edge = this.picture.edge;
+    if (edge === null || !this.picture.span) return;
+    for (const [id, mark] of this.heard) {
+      if (mark.isOver && mark.end < edge - this.picture.span - 5) {
+        mark.node.remove();
+        this.heard.delete(id);
+        continue;
+      }
+      const where = this.picture.place(mark.start, mark.isOver ? mark.end : edge, edge);
+      mark.node.hidden = where === null;
+      if (where !== null) {
+        mark.node.style.transform = `translateX(${where[0].toFixed(1)}px)`;
+        mark.node.style.width = `${where[1].toFixed(1)}px`;
+      }
+    }
+  }
+}
+
+const cards = new Map([...place.querySelectorAll(".source")].map((one) => [one.dataset.source, new Card(one)]));
+const byNumber = new Map();
+const goingOn = new Map();
+
+// The list of what was heard last.
+
+const list = document.getElementById("newest");
+
+const describe = (one, item = element("li")) => {
+  item.dataset.id = one.id;
+  item.dataset.state = one.state;
+  const time = element("time", "", one.start.slice(11, 19));
+  time.dateTime = one.start;
+  const link = element("a");
+  link.href = `${root}/detection/${encodeURIComponent(one.id)}`;
+  link.append(element("b", "", one.common_name));
+  const about = element("span", "about");
+  about.append(element("i", "scientific", one.scientific_name), " ", element("span", "quiet", one.source));
+  item.replaceChildren(
+    time,
+    link,
+    about,
+    element("span", "number score", score(one.score)),
+    element("span", "quiet number length", one.state === "started" ? "goes on" : span(one.seconds)),
+  );
+  return item;
+};
+
+const tellHearing = () => {
+  for (const card of cards.values()) {
+    card.hears([...goingOn.values()].filter((one) => one.source === card.name));
+  }
+};
+
+const take = (one) => {
+  if (one.state === "started") goingOn.set(one.id, one);
+  else goingOn.delete(one.id);
+  cards.get(one.source)?.mark(one);
+};
+
+const told = {
+  hello({ newest }) {
+    goingOn.clear();
+    newest.forEach(take);
+    list.replaceChildren(...newest.map((one) => describe(one)));
+    document.getElementById("nothing").hidden = newest.length > 0;
+    tellHearing();
+  },
+
+  detection(one) {
+    take(one);
+    const there = [...list.children].find((item) => item.dataset.id === one.id);
+    if (there) describe(one, there);
+    else list.prepend(describe(one));
+    while (list.children.length > NEWEST) list.lastElementChild.remove();
+    document.getElementById("nothing").hidden = true;
+    if (one.state === "started") aloud.say(`${one.common_name}, ${one.source}`);
+    tellHearing();
+  },
+
+  state(state) {
+    const names = state.sources.map((source) => source.name);
+    if (names.length !== cards.size || names.some((name) => !cards.has(name)) || state.version !== place.dataset.version) {
+      beginAnew();
+      return;
+    }
+    if (runId !== null && runId !== state.run_id) {
+      words.textContent = "Live: birdwatchd was started again";
+      for (const card of cards.values()) card.picture.forget();
+    }
+    runId = state.run_id;
+    const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)$/.exec(state.at) ?? [null, "+", 0, 0];
+    zoneSeconds = (sign === "-" ? -1 : 1) * (hours * 3600 + minutes * 60);
+    for (const source of state.sources) {
+      byNumber.set(source.number, cards.get(source.name));
+      cards.get(source.name).describe(source);
+    }
+    tellFaults(state.faults);
+    tellTitle();
+  },
+};
+
+// What is wrong with a source stands at the source; here is only said which.
+const tellFaults = (faults) => {
+  const deaf = [...cards.values()].filter((card) => card.section.dataset.state === "wrong");
+  const others = faults.filter((fault) => ![...cards.keys()].some((name) => fault.startsWith(`${name} `)));
+  const said = JSON.stringify([deaf.map((card) => card.name), others]);
+  const faultsPlace = document.getElementById("faults");
+  if (faultsPlace.dataset.said === said) return;
+  faultsPlace.dataset.said = said;
+  const lines = others.map((fault) => element("p", "told wrong", fault));
+  for (const card of deaf) {
+    const line = element("p", "told wrong");
+    const link = element("a", "", card.name);
+    link.href = `#${card.section.id}`;
+    const sentence = element("span");
+    sentence.append(link, " is deaf");
+    line.append(sentence);
+    lines.push(line);
+  }
+  faultsPlace.replaceChildren(...lines);
+};
+
+const tellTitle = () => {
+  const deaf = [...cards.values()].filter((card) => card.section.dataset.state === "wrong");
+  let before = "";
+  if (!live) before = "No connection \u00b7 ";
+  else if (deaf.length) before = `Deaf: ${deaf.map((card) => card.name).join(", ")} \u00b7 `;
+  if (document.title !== before + title) document.title = before + title;
+};
+
+// Other sources, or another birdwatchd: the page itself has to be another. Not again and again, though.
+const beginAnew = () => {
+  const before = Number(sessionStorage.getItem("begun-anew") ?? 0);
+  if (Date.now() - before < 10000) return;
+  sessionStorage.setItem("begun-anew", Date.now());
+  location.reload();
+};
+
+// The connection.
+
+const words = document.getElementById("connection-words");
+const lost = document.getElementById("lost");
+const lostNext = document.getElementById("lost-next");
+let nextTry = 0;
+
+const connection = new Connection(`${location.origin.replace(/^http/, "ws")}${root}/live`, {
+  words(kind, content) {
+    told[kind]?.(content);
+  },
+
+  sound(view) {
+    const size = 32;
+    for (let at = 0; at + size <= view.byteLength; ) {
+      const count = view.getUint16(at + 2, true);
+      byNumber.get(view.getUint16(at, true))?.add({
+        values: new Uint8Array(view.buffer, at + size, count * BANDS),
+        count,
+        dbfs: view.getFloat32(at + 4, true),
+        seconds: view.getFloat32(at + 8, true),
+        rate: view.getFloat32(at + 12, true),
+        sample: view.getFloat64(at + 16, true),
+        at: view.getFloat64(at + 24, true),
+      });
+      at += size + count * BANDS;
+    }
+    if (still) for (const card of cards.values()) if (card.seen) card.draw();
+  },
+
+  found() {
+    live = true;
+    document.body.dataset.live = "yes";
+    lost.hidden = true;
+    words.textContent = "Live";
+    tellTitle();
+    watch();
+    animate();
+  },
+
+  lost(sinceMs, nextMs, refused) {
+    if (live || lost.hidden) {
+      const since = new Date(sinceMs + zoneSeconds * 1000).toISOString().slice(11, 19);
+      document.getElementById("lost-words").textContent =
+        `birdwatchd does not answer since ${since}: what you see here is old.`;
+      goingOn.clear();
+      for (const card of cards.values()) card.lose();
+    }
+    live = false;
+    document.body.dataset.live = "no";
+    lost.hidden = false;
+    words.textContent = "Not live";
+    nextTry = nextMs;
+    tellNext();
+    tellTitle();
+    if (refused) askToEnter();
+  },
+});
+
+// Refused at the door: perhaps the login has run out, which the server only says of pages.
+const askToEnter = async () => {
+  try {
+    const answer = await fetch(location.href, { redirect: "manual", cache: "no-store" });
+    if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
+  } catch {
+    // Nobody is there: that is what the banner says.
+  }
+};
+
+const tellNext = () => {
+  const left = Math.max(0, Math.ceil((nextTry - Date.now()) / 1000));
+  lostNext.textContent = left ? `It is tried again in ${left} s.` : "It is tried again now.";
+};
+document.getElementById("retry").addEventListener("click", () => connection.retry());
+
+setInterval(() => {
+  if (live) {
+    for (const card of cards.values()) card.judge();
+    tellTitle();
+  } else if (!lost.hidden) tellNext();
+}, 1000);
+
+// Only what is on the screen is sent, and drawn.
+
+const watch = () => {
+  const names = document.hidden ? [] : [...cards.values()].filter((card) => card.seen).map((card) => card.name);
+  connection.send({ watch: names });
+};
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) cards.get(entry.target.dataset.source).seen = entry.isIntersecting;
+    watch();
+  },
+  { rootMargin: "100px" },
+);
+for (const card of cards.values()) observer.observe(card.section);
+document.addEventListener("visibilitychange", () => {
+  watch();
+  animate();
+});
+dark.addEventListener("change", () => {
+  for (const card of cards.values()) card.picture.colour(colours());
+});
+addEventListener("resize", () => {
+  for (const card of cards.values()) card.draw();
+});
+
+let drawnAt = 0;
+let frame = null;
+const animate = () => {
+  if (still || frame !== null || !live || document.hidden) return;
+  frame = requestAnimationFrame((now) => {
+    frame = null;
+    if (now - drawnAt >= FRAME_MS - 4) {
+      drawnAt = now;
+      for (const card of cards.values()) if (card.seen) card.draw();
+    }
+    animate();
+  });
+};
+for (const card of cards.values()) {
+  card.hears([]);
+  card.draw();
+}
