@@ -19,6 +19,11 @@ class News:
         self._lock = threading.Lock()
         self._readers: tuple[Callable[[Detection], None], ...] = ()
 
+    @property
+    def readers(self) -> int:
+        """How many listen."""
+        return len(self._readers)
+
     def tell(self, detection: Detection) -> None:
         """A detection that was recorded: when it starts, and when it has ended. Called by the pipeline's thread."""
         for reader in self._readers:
