@@ -28,6 +28,7 @@ COMMANDS = {
     "model": "birdwatchd.cli.model:model",
     "run": "birdwatchd.cli.run:run",
     "status": "birdwatchd.cli.status:status",
+    "web": "birdwatchd.cli.web:web",
     "why": "birdwatchd.cli.why:why",
 }
 

@@ -184,12 +184,18 @@ def ledger_of(day: datetime, rng: np.random.Generator) -> Iterator[LedgerEntry]:
     for hour in range(24):
         at = day + timedelta(hours=hour)
         for source in ("garden", "pond"):
-            lost = float(rng.uniform(200, 3600)) if rng.random() < (0.01 if source == "garden" else 0.05) else 0.0
+            lost = (
+                float(rng.uniform(200, 3600))
+                if rng.random() < (0.01 if source == "garden" else 0.05)
+                else 0.0
+            )
             yield LedgerEntry(source, at, "expected", "", 3600.0)
             yield LedgerEntry(source, at, "captured", "", 3600.0 - lost)
             yield LedgerEntry(source, at, "analysed", "", 3600.0 - lost)
             if lost:
-                yield LedgerEntry(source, at, "lost", "stream away" if source == "pond" else "unplugged", lost)
+                yield LedgerEntry(
+                    source, at, "lost", "stream away" if source == "pond" else "unplugged", lost
+                )
 
 
 def wait_for(url: str, daemon: subprocess.Popen[bytes]) -> None:
@@ -227,7 +233,9 @@ def look(url: str, folder: Path, out: Path, pages: list[str], *, docs: bool) -> 
                     viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
                 )
                 page = context.new_page()
-                page.on("console", lambda line: print("  console:", line.text) if line.type == "error" else None)
+                page.on(
+                    "console", lambda line: print("  console:", line.text) if line.type == "error" else None
+                )
                 for which in pages:
                     page.goto(url + PAGES[which].format(**words))
                     page.wait_for_timeout(4000 if which == "now" else 700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from birdwatchd.config.load import Loaded
-    from birdwatchd.config.schema import Source
+    from birdwatchd.config.schema import Source, Web
     from birdwatchd.config.trigger import ActionConfig
     from birdwatchd.model.bundle import Card
 
@@ -156,6 +157,8 @@ def _summary(loaded: Loaded, card: Card | None) -> Iterator[tuple[str, str]]:
     for index, action in enumerate(config.actions):
         yield ("actions" if index == 0 else ""), _action(action)
     yield "database", f"{config.store.database} ({_database_state(config.store.database)})"
+    if config.web is not None:
+        yield "page", _page(config.web)
 
 
 def _source(loaded: Loaded, index: int, source: Source) -> str:
@@ -179,6 +182,15 @@ def _action(action: ActionConfig) -> str:
     if isinstance(action, LeftOut):
         return f"{action.name}: left out, its plugin is broken"
     return f"{action.name}: {action.kind}, {f'when a detection has {action.on}' if action.enabled else 'off'}"
+
+
+def _page(web: Web) -> str:
+    from birdwatchd.config.rules import is_local
+
+    who = "for this machine alone" if is_local(web.address) else "for all who can reach it"
+    opens = [word for word, there in (("a password", web.password), ("tokens", web.tokens)) if there]
+    with_what = f", with {' and '.join(opens)}" if opens else ", without a password"
+    return f"{web.url} {who}{with_what}"
 
 
 def _range(loaded: Loaded) -> str:
@@ -206,6 +218,8 @@ def _warnings(loaded: Loaded, card: Card | None) -> Iterator[str]:
     for source in config.sources:
         if source.kind == "recording" and not source.path.exists():
             yield f"{source.name}: there is no {source.path} now"
+    if config.web is not None and importlib.util.find_spec("fastapi") is None:
+        yield "the page needs packages that are not installed; run `pip install 'birdwatchd[web]'`"
     yield from told_secrets(loaded)
     if "not" in _database_state(config.store.database):
         yield f"{config.store.database} cannot be written by this user; change store.database or its permissions"

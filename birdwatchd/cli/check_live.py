@@ -68,6 +68,8 @@ def trials(loaded: Loaded) -> Iterator[Trial]:
             yield Trial(action.name, lambda name=action.name: _action(config, name))  # type: ignore[misc] # as above
     if config.metrics is not None:
         yield Trial("metrics", lambda: _metrics(config, running))
+    if config.web is not None:
+        yield Trial("page", lambda: _page(config, running))
 
 
 def quiet() -> None:
@@ -278,22 +280,52 @@ def _metrics(config: Config, running: Mapping[str, Any] | None) -> Iterator[Foun
     metrics = config.metrics
     if metrics is None:
         return
-    if running is not None:
-        address = "127.0.0.1" if metrics.address == "0.0.0.0" else metrics.address  # noqa: S104 - as it is read, not bound
-        try:
-            socket.create_connection((address, metrics.port), 2.0).close()
-        except OSError as error:
-            words = f"the daemon does not answer at {address}:{metrics.port} ({error.strerror}); was the config changed?"
-            yield Found("metrics", "wrong", words)
-        else:
-            yield Found("metrics", "ok", f"answered at http://{address}:{metrics.port}/metrics")
-        return
-    from birdwatchd.errors import ServiceError
     from birdwatchd.service.endpoint import may_listen
 
+    where = f"http://{{}}:{metrics.port}/metrics"
+    yield _port("metrics", metrics.address, metrics.port, where, running, lambda: may_listen(metrics))
+
+
+def _page(config: Config, running: Mapping[str, Any] | None) -> Iterator[Found]:
+    web = config.web
+    if web is None:
+        return
+    from birdwatchd.config.rules import is_local
+    from birdwatchd.web.server import may_listen
+
+    where = f"http://{{}}:{web.port}{web.prefix}/"
+    yield _port("page", web.address, web.port, where, running, lambda: may_listen(web))
+    if web.password is not None and not is_local(web.address):
+        yield Found(
+            "page",
+            "note",
+            "the password crosses the network unencrypted; a reverse proxy can see to that (docs/web.md)",
+        )
+
+
+def _port(
+    what: str,
+    address: str,
+    port: int,
+    where: str,
+    running: Mapping[str, Any] | None,
+    may_listen: Callable[[], None],
+) -> Found:
+    """Whether the daemon answers there; or where none runs, whether it could."""
+    if running is not None:
+        address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - as it is read, not bound
+        try:
+            socket.create_connection((address, port), 2.0).close()
+        except OSError as error:
+            words = (
+                f"the daemon does not answer at {address}:{port} ({error.strerror}); was the config changed?"
+            )
+            return Found(what, "wrong", words)
+        return Found(what, "ok", f"answered at {where.format(address)}")
+    from birdwatchd.errors import ServiceError
+
     try:
-        may_listen(metrics)
+        may_listen()
     except ServiceError as error:
-        yield Found("metrics", "wrong", str(error))
-    else:
-        yield Found("metrics", "ok", f"{metrics.address}:{metrics.port} is free")
+        return Found(what, "wrong", str(error))
+    return Found(what, "ok", f"{address}:{port} is free")

@@ -281,6 +281,12 @@ class Web(Strict):
     proxies: tuple[Network, ...] = ("127.0.0.1", "::1")
     """Addresses of reverse proxies: they are believed when they say who asks, and whether over TLS."""
 
+    @property
+    def url(self) -> str:
+        """Where a browser finds it, without a proxy."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{address}:{self.port}{self.prefix}/"
+
 
 class Config(Strict):
     """One station."""

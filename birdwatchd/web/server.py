@@ -45,10 +45,7 @@ class Server:
 
             from birdwatchd.web.app import create_app
         except ImportError as error:
-            raise ServiceError(
-                f"web: the page needs packages that are not installed ({error.name}); "
-                "run `pip install 'birdwatchd[web]'`, or take the section out"
-            ) from error
+            raise ServiceError(_missing(error)) from error
         place = listen(self._config)
         app = create_app(self._house)
         self._server = uvicorn.Server(
@@ -68,7 +65,7 @@ class Server:
         )
         self._thread = threading.Thread(target=self._server.run, args=([place],), name="web", daemon=True)
         self._thread.start()
-        logger.info("page", address=url(self._config))
+        logger.info("page", address=self._config.url)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -113,9 +110,17 @@ class Page:
             self._server = Server(config, self._house).__enter__()
 
 
-def url(config: Web) -> str:
-    """Where a browser finds it."""
-    return f"http://{_quoted(config.address)}:{config.port}{config.prefix}/"
+def may_listen(config: Web) -> None:
+    """See whether the page could be shown there, and leave the port.
+
+    Raises:
+        ServiceError: it could not.
+    """
+    try:
+        import birdwatchd.web.app  # noqa: F401 - whether it can be
+    except ImportError as error:
+        raise ServiceError(_missing(error)) from error
+    listen(config).close()
 
 
 def listen(config: Web) -> socket.socket:
@@ -131,6 +136,13 @@ def listen(config: Web) -> socket.socket:
         return socket.create_server((str(place[0]), config.port), family=family, backlog=WAITING)
     except (OSError, UnicodeError) as error:
         raise ServiceError(_why(config, error)) from error
+
+
+def _missing(error: ImportError) -> str:
+    return (
+        f"web: the page needs packages that are not installed ({error.name}); run `pip install 'birdwatchd[web]'`, "
+        "or take the section out"
+    )
 
 
 def _quoted(address: str) -> str:

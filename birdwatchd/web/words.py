@@ -44,6 +44,12 @@ class Words:
         """`Fri 1 May 2026, 05:42:07`."""
         return NOTHING if moment is None else f"{self.day(moment)}, {self.clock(moment)}"
 
+    def near(self, moment: datetime | None) -> str:
+        """`05:42` today, else `Fri 1 May 2026, 05:42`."""
+        if moment is None or self.local(moment).date() == datetime.now(self.zone).date():
+            return self.minute(moment)
+        return f"{self.day(moment)}, {self.minute(moment)}"
+
     def ago(self, moment: datetime | None) -> str:
         """`3 min ago`, `in 2 h`."""
         if moment is None:
