@@ -15,11 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-
 import chorus
+import numpy as np
 
 from birdwatchd.domain import Detection, Label, LedgerEntry, detection_id
 from birdwatchd.store.database import Database
@@ -48,6 +45,8 @@ DOCS = ("now", "today", "season", "detection", "review", "sources")
 LISTEN_SECONDS = 45
 DAYS = 370
 SEED = 7
+NEAR = 0.8
+"""Share of what is heard that the first source hears."""
 # Scientific name, common name, detections on a day in its season, first and last month, hours of the day it sings at.
 BIRDS = (
     ("Parus major", "Great Tit", 24, 1, 12, (5, 18)),
@@ -73,7 +72,7 @@ BIRDS = (
 )
 CONFIG = """\
 # Written by scripts/pictures.
-node: garden
+node: orchard
 location:
   latitude: 52.5
   longitude: 13.4
@@ -139,7 +138,7 @@ def write_past(path: Path) -> None:
     rng = np.random.default_rng(SEED)
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     with Database.open(path) as database:
-        recorder = Recorder(database, run_id="past", version="1", model="BirdNET-2.4", node="garden")
+        recorder = Recorder(database, run_id="past", version="1", model="BirdNET-2.4", node="orchard")
         for back in range(DAYS, -1, -1):
             day = (now - timedelta(days=back)).replace(hour=0)
             recorder.record(*(one for one in birds_of(day, rng) if one.end < now))
@@ -160,8 +159,8 @@ def birds_of(day: datetime, rng: np.random.Generator) -> Iterator[Detection]:
             yield Detection(
                 id=detection_id("garden", scientific, start, "BirdNET-2.4"),
                 run_id="past",
-                source="garden" if rng.random() < 0.8 else "pond",
-                site="garden",
+                source="garden" if rng.random() < NEAR else "pond",
+                site="orchard",
                 label=label,
                 start_sample=round(start.timestamp()),
                 end_sample=round(end.timestamp()),
@@ -221,7 +220,7 @@ def look(url: str, folder: Path, out: Path, pages: list[str], *, docs: bool) -> 
             "SELECT id FROM detections WHERE run_id != 'past' AND state = 'ended' ORDER BY score DESC LIMIT 1"
         )
     words = {
-        "yesterday": (datetime.now() - timedelta(days=1)).date().isoformat(),
+        "yesterday": (datetime.now(UTC) - timedelta(days=1)).date().isoformat(),
         "detection": rows[0]["id"] if rows else "none",
     }
     chromium = shutil.which("chromium") or shutil.which("google-chrome")

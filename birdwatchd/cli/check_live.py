@@ -283,7 +283,8 @@ def _metrics(config: Config, running: Mapping[str, Any] | None) -> Iterator[Foun
     from birdwatchd.service.endpoint import may_listen
 
     where = f"http://{{}}:{metrics.port}/metrics"
-    yield _port("metrics", metrics.address, metrics.port, where, running, lambda: may_listen(metrics))
+    place = metrics.address, metrics.port
+    yield _port("metrics", place, where, running, lambda: may_listen(metrics))
 
 
 def _page(config: Config, running: Mapping[str, Any] | None) -> Iterator[Found]:
@@ -294,7 +295,7 @@ def _page(config: Config, running: Mapping[str, Any] | None) -> Iterator[Found]:
     from birdwatchd.web.server import may_listen
 
     where = f"http://{{}}:{web.port}{web.prefix}/"
-    yield _port("page", web.address, web.port, where, running, lambda: may_listen(web))
+    yield _port("page", (web.address, web.port), where, running, lambda: may_listen(web))
     if web.password is not None and not is_local(web.address):
         yield Found(
             "page",
@@ -305,13 +306,13 @@ def _page(config: Config, running: Mapping[str, Any] | None) -> Iterator[Found]:
 
 def _port(
     what: str,
-    address: str,
-    port: int,
+    place: tuple[str, int],
     where: str,
     running: Mapping[str, Any] | None,
     may_listen: Callable[[], None],
 ) -> Found:
     """Whether the daemon answers there; or where none runs, whether it could."""
+    address, port = place
     if running is not None:
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - as it is read, not bound
         try:

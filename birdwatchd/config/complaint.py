@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from birdwatchd.config.kinds import SAID
 from birdwatchd.config.mistake import KeyPath, printable, spelt
 from birdwatchd.config.place import Kind, Place, choice, place
@@ -90,7 +92,9 @@ def _sentence(faults: list[Fault], document: Document, root: type[BaseModel]) ->
         return next(fault.takes for fault in faults if fault.type in SAID_BY_PLUGIN)
     said = next((fault for fault in faults if fault.type == SAID), None)
     if said is not None and len(kind.members) == 1:
-        return f"must be {said.takes}, is {_shown(part)}{'; ' * bool(said.hint)}{said.hint}"
+        # What stands where a secret belongs may be one.
+        shown = "" if kind.members[0].annotation is SecretStr else f", is {_shown(part)}"
+        return f"must be {said.takes}{shown}{'; ' * bool(said.hint)}{said.hint}"
     takes = kind.bounds if types <= OUT_OF_RANGE and kind.bounds else kind.words
     return f"must be {takes}, is {_shown(part)}{_meant(part, kind.choices)}{_read_otherwise(kind, part)}"
 

@@ -32,7 +32,16 @@ def make_templates() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for tell in (words.span, words.size, words.share, words.count, words.score, words.level, words.many):
+    for tell in (
+        words.span,
+        words.size,
+        words.share,
+        words.count,
+        words.score,
+        words.level,
+        words.many,
+        words.coded,
+    ):
         environment.filters[tell.__name__] = tell
     return environment
 

@@ -40,17 +40,14 @@ class Section:
     @property
     def anchor(self) -> str:
         """For links."""
-        return self.title.replace(" ", "-")
+        return self.title.replace(": ", "-").replace(" ", "-")
 
 
 def sections(config: Config) -> list[Section]:
     """All of them, the top level first; one that is not there is left out."""
     secrets = Secrets(config)
-    return [
-        section
-        for section in _sections("Station", config, secrets, is_written=True)
-        if section.written or section.defaults
-    ]
+    found = list(_sections("Station", config, secrets, is_written=True))
+    return [section for section in found if section.written or section.defaults]
 
 
 def _sections(title: str, model: BaseModel, secrets: Secrets, *, is_written: bool) -> Iterator[Section]:
@@ -64,7 +61,9 @@ def _sections(title: str, model: BaseModel, secrets: Secrets, *, is_written: boo
         elif isinstance(value, tuple) and value and all(isinstance(one, BaseModel) for one in value):
             for number, one in enumerate(value):
                 called = getattr(one, "name", number)
-                yield from _sections(f"{prefix}{name} {called}", one, secrets, is_written=there)
+                yield from _sections(f"{prefix}{name}: {called}", one, secrets, is_written=there)
+        elif name == "name" and prefix:
+            continue  # it is in the title
         else:
             row = Row(name, _said(value, secrets), " ".join(told.get(name, "").split()))
             (own.written if there else own.defaults).append(row)

@@ -52,6 +52,13 @@ def trouble(
     path = request.url.path.removeprefix(request.scope.get("root_path", ""))
     if path.startswith("/api/"):
         return JSONResponse({"detail": said}, status, headers)
-    answer = page(request, "trouble.html", status=status, code=status.value, phrase=status.phrase, said=said)
+    answer = page(
+        request,
+        "trouble.html",
+        status=status,
+        code=status.value,
+        phrase=status.phrase.capitalize(),
+        said=said,
+    )
     answer.headers.update(headers or {})
     return answer

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup, escape
+
 if TYPE_CHECKING:
     from datetime import tzinfo
 
@@ -113,6 +115,15 @@ def score(value: float | None) -> str:
 def level(dbfs: float | None) -> str:
     """With a real minus sign."""
     return NOTHING if dbfs is None else f"{dbfs:.0f} dBFS".replace("-", "\N{MINUS SIGN}")
+
+
+def coded(text: str) -> Markup:
+    """What stands between backticks, as code."""
+    pieces = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
+        for number, piece in enumerate(pieces)
+    )
 
 
 def many(number: int, one: str, more: str = "") -> str:
