@@ -127,6 +127,15 @@ def newest(database: Database, *, limit: int, before: tuple[datetime, str] | Non
     return [from_row(row) for row in rows]
 
 
+def count(database: Database, since: datetime) -> tuple[int, int]:
+    """How many detections were judged since then, and how many ever: what was withdrawn counts, too."""
+    ((recent, ever),) = database.rows(
+        "SELECT count(DISTINCT detection_id) FILTER (WHERE said_utc >= ?), count(DISTINCT detection_id) FROM reviews",
+        (to_text(since),),
+    )
+    return recent, ever
+
+
 def _refuse_senseless(review: Review) -> None:
     names = (review.scientific_name, review.common_name, review.reviewer, review.queue)
     if (

@@ -36,6 +36,7 @@ def make_templates() -> jinja2.Environment:
         words.span,
         words.size,
         words.share,
+        words.percent,
         words.count,
         words.score,
         words.level,

@@ -102,6 +102,11 @@ def share(part: float | None, whole: float | None = 1.0) -> str:
     return "100 %" if shown >= 100 else f"{shown:.1f} %"  # noqa: PLR2004 - a percentage
 
 
+def percent(part: float | None) -> str:
+    """`97 %`, of a whole of 1: where tenths would say more than is known."""
+    return NOTHING if part is None else f"{100 * part:.0f} %"
+
+
 def count(number: int | None) -> str:
     """`12 345`, with thin spaces between the thousands."""
     return NOTHING if number is None else f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

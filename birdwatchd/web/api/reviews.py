@@ -1,0 +1,273 @@
+"""Reviews: what people said of detections, what waits for them, and what all of it tells of the station."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, HTTPException, Query, Request
+from pydantic import ConfigDict, Field
+
+from birdwatchd.record import to_record
+from birdwatchd.store import queues, reviews
+from birdwatchd.store.cells import from_text
+from birdwatchd.store.figures import Share, figures
+from birdwatchd.web import judging
+from birdwatchd.web.finding import NO_DETECTION, Found
+from birdwatchd.web.house import House
+from birdwatchd.web.reading import Reading, TheHouse
+from birdwatchd.web.records import DetectionId, DetectionRecord, Record, Trouble
+from birdwatchd.web.thresholds import config_lines
+
+router = APIRouter(tags=["reviews"], responses={422: {"model": Trouble}, 503: {"model": Trouble}})
+
+Days = Annotated[
+    int, Query(ge=0, le=judging.MOST_DAYS, description="Of the last so many days; 0 for all time.")
+]
+Name = Annotated[str, Field(max_length=reviews.LONGEST_NAME)]
+
+
+class ReviewRecord(Record):
+    """What somebody said of one detection. It is never changed: the newest of a detection counts."""
+
+    detection: str
+    """Its id."""
+    said: str
+    """ISO time with the offset of the station's zone."""
+    verdict: reviews.Verdict
+    """`other`: it was another species. `withdrawn`: nothing that was said before is to count."""
+    scientific_name: str
+    """What it was, where the verdict is `other`."""
+    common_name: str
+    reviewer: str
+    """Who said it; empty when nobody gave a name."""
+    queue: str
+    """Why it was looked at: the name of a queue, or empty."""
+
+
+class NewReview(Record):
+    """What you say of a detection."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "example": {
+                "verdict": "other",
+                "scientific_name": "Periparus ater",
+                "common_name": "Coal Tit",
+                "reviewer": "Ada",
+            }
+        },
+    )
+
+    verdict: reviews.Verdict
+    scientific_name: Name = ""
+    """What it was: with `other`, and only with that."""
+    common_name: Name = ""
+    reviewer: Name = ""
+    """Your name; that of the login or the token counts when there is one."""
+    queue: Literal["", "doubtful", "sample", "rarest", "new"] = ""
+    """The queue that you took it from: figures rest on `sample`."""
+
+
+class ReviewPage(Record):
+    """Some reviews, the newest first."""
+
+    reviews: list[ReviewRecord]
+    next: str | None
+    """Give it as `cursor` for what follows; null when nothing does."""
+
+
+class TurnRecord(Record):
+    """A detection whose turn it is."""
+
+    why: str
+    detection: DetectionRecord
+
+
+class QueueRecord(Record):
+    """What comes next."""
+
+    turns: list[TurnRecord]
+    without_sound: int
+    """Passed over, because no sound is kept of them."""
+
+
+class ShareRecord(Record):
+    """How many of those that were judged were right."""
+
+    right: int
+    judged: int
+    precision: float | None
+    low: float
+    """The true share lies between this and `high` with 95 % confidence, after Wilson."""
+    high: float
+
+
+class SpeciesFigures(Record):
+    """Of one species."""
+
+    scientific_name: str
+    common_name: str
+    detections: int | None
+    """Judged or not; null where there are too many to ask each for its model."""
+    share: ShareRecord
+    unsure: int
+    current_threshold: float | None
+    suggested_threshold: float | None
+    """Null when no threshold would do, or too few were judged."""
+
+
+class FiguresRecord(Record):
+    """What reviews tell of the station."""
+
+    share: ShareRecord
+    unsure: int
+    detections: int | None
+    hours: float
+    """Listened to, of all sources together."""
+    false_an_hour: list[float] | None
+    """The estimate, and its 95 % interval; null where the detections were not drawn by chance."""
+    species: list[SpeciesFigures]
+    config: str
+    """Suggested thresholds, as lines for the config."""
+
+
+@router.get("/reviews")
+def find_reviews(
+    house: TheHouse,
+    database: Reading,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[
+        str,
+        Query(max_length=80, pattern=r"^$|^[0-9TZ:.\-]{27}~[0-9a-f]{20}$", description="`next` of a page."),
+    ] = "",
+) -> ReviewPage:
+    """All that was said, also what does not count any more, the newest first."""
+    before = None
+    if cursor:
+        moment, _, identity = cursor.partition("~")
+        try:
+            before = (from_text(moment), identity)
+        except ValueError:
+            raise HTTPException(422, "cursor: is not one that a page gave as `next`") from None
+    found = reviews.newest(database, limit=limit, before=before)
+    last = reviews.to_row(found[-1]) if len(found) == limit else None
+    return ReviewPage(
+        reviews=[_record(one, house) for one in found], next=f"{last[1]}~{last[0]}" if last else None
+    )
+
+
+@router.get("/reviews/queue")
+def what_comes_next(
+    *,
+    house: TheHouse,
+    database: Reading,
+    queue: queues.Name = "doubtful",
+    days: Days = 30,
+    species: Annotated[
+        str, Query(max_length=reviews.LONGEST_NAME, description="Scientific name; only that.")
+    ] = "",
+    after: Annotated[
+        str, Query(max_length=64, description="The id of a detection: what stands behind it.")
+    ] = "",
+    count: Annotated[int, Query(ge=1, le=50)] = 10,
+) -> QueueRecord:
+    """Detections that nobody has judged, in the order in which they are worth a listen."""
+    found = judging.turns(house, database, queue, days=days, species=species, after=after, count=count)
+    zone = house.zone()
+    return QueueRecord(
+        turns=[
+            TurnRecord(why=turn.why, detection=DetectionRecord(**to_record(turn.detection, zone)))
+            for turn in found.turns
+        ],
+        without_sound=found.without_sound,
+    )
+
+
+@router.get("/reviews/figures")
+def what_reviews_tell(
+    *,
+    database: Reading,
+    days: Days = 30,
+    judged: Annotated[
+        Literal["sample", "all"], Query(description="Drawn by chance, or all that were judged.")
+    ] = "sample",
+    model: Annotated[str, Query(max_length=reviews.LONGEST_NAME, description="Of this model only.")] = "",
+    precision: Annotated[float, Query(ge=0.5, le=1, description="What thresholds are to reach.")] = 0.9,
+) -> FiguresRecord:
+    """How often the station is right, its false alarms an hour, and better thresholds."""
+    found = figures(
+        database,
+        since=datetime.now(UTC) - timedelta(days=days) if days else None,
+        model=model,
+        by_chance=judged == "sample",
+        precision=precision,
+    )
+    return FiguresRecord(
+        share=_share(found.share),
+        unsure=found.unsure,
+        detections=found.detections,
+        hours=round(found.hours, 3),
+        false_an_hour=list(found.false_an_hour) if judged == "sample" and found.false_an_hour else None,
+        species=[
+            SpeciesFigures(
+                scientific_name=one.scientific_name,
+                common_name=one.common_name,
+                detections=one.detections,
+                share=_share(one.share),
+                unsure=one.unsure,
+                current_threshold=one.suggestion.current if one.suggestion else None,
+                suggested_threshold=one.suggestion.threshold if one.suggestion else None,
+            )
+            for one in found.species
+        ],
+        config=config_lines(found.species),
+    )
+
+
+@router.get("/detections/{id}/reviews", responses={404: {"model": Trouble}})
+def reviews_of_a_detection(found: Found, house: TheHouse, database: Reading) -> list[ReviewRecord]:
+    """What was said of it, the oldest first: the last one counts."""
+    return [_record(one, house) for one in reviews.of(database, found.id)]
+
+
+@router.post("/detections/{id}/reviews", status_code=201, responses={404: {"model": Trouble}})
+def say(
+    request: Request, house: TheHouse, identity: DetectionId, said: Annotated[NewReview, Body()]
+) -> ReviewRecord:
+    """Say what it was. What was said before stays, and does not count any more."""
+    review = reviews.Review(
+        detection_id=identity,
+        said=datetime.now(UTC),
+        verdict=said.verdict,
+        scientific_name=said.scientific_name.strip(),
+        common_name=said.common_name.strip(),
+        reviewer=request.state.visitor.name or said.reviewer.strip(),
+        queue=said.queue,
+    )
+    try:
+        return _record(judging.say(house, review), house)
+    except LookupError:
+        raise HTTPException(404, NO_DETECTION) from None
+    except ValueError:
+        raise HTTPException(
+            422, "Names are single lines; with `other`, and only with that, goes a scientific_name."
+        ) from None
+
+
+def _record(review: reviews.Review, house: House) -> ReviewRecord:
+    return ReviewRecord(
+        detection=review.detection_id,
+        said=review.said.astimezone(house.zone()).isoformat(timespec="milliseconds"),
+        verdict=review.verdict,
+        scientific_name=review.scientific_name,
+        common_name=review.common_name,
+        reviewer=review.reviewer,
+        queue=review.queue,
+    )
+
+
+def _share(share: Share) -> ShareRecord:
+    low, high = share.interval
+    return ShareRecord(right=share.right, judged=share.judged, precision=share.value, low=low, high=high)
