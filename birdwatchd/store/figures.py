@@ -264,7 +264,7 @@ def _totals(database: Database, since: datetime | None, model: str) -> dict[str,
             " WHERE scientific_name = name AND start_utc >= ?) FROM heard WHERE name IS NOT NULL",
             (start,),
         )
-    return dict(map(tuple, found))  # type: ignore[arg-type] # two columns
+    return dict(map(tuple, found))
 
 
 def _hours(database: Database, since: datetime | None) -> float:
