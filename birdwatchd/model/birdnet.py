@@ -150,11 +150,22 @@ class TfliteFile:
 
 def classifier(file: TfliteFile) -> graph.BirdNet:
     """The classifier with its weights. Tensor numbers are those of the one file whose hash is pinned."""
+    scales, shifts = file.tensor(163), file.tensor(162)
     low, high = (
-        graph.Bands(file.tensor(window), file.tensor(bands), hop, float(file.tensor(power)))
-        for window, bands, power, hop in ((129, 166, 165, graph.HOPS[0]), (126, 168, 167, graph.HOPS[1]))
+        graph.Bands(
+            file.tensor(window),
+            file.tensor(bands),
+            hop,
+            power=float(file.tensor(power)),
+            scale=float(scales[channel]),
+            shift=float(shifts[channel]),
+            thins=channel == 0,
+        )
+        for channel, (window, bands, power, hop) in enumerate(
+            ((129, 166, 165, graph.HOPS[0]), (126, 168, 167, graph.HOPS[1]))
+        )
     )
-    front_end = graph.FrontEnd(low, high, scale=file.tensor(163), shift=file.tensor(162))
+    front_end = graph.FrontEnd(low, high)
     body = graph.Body(scale=file.tensor(161), shift=file.tensor(160))
     network = graph.BirdNet(front_end, body)
     hand_over(file, network)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, relu, silu
+from torch.nn.functional import linear, pad, relu, silu
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 SAMPLE_RATE = 48000
@@ -29,6 +29,55 @@ HOPS = (278, 280)
 STAGES = ((3, 36, 72, 0), (4, 72, 288, 18), (5, 108, 864, 27), (4, 192, 1536, 48))
 
 
+class Thinning(nn.Module):
+    """Every second sample of a waveform, for bands that end at 3 kHz: they hear the same, for half of the arithmetic.
+
+    Of what leaving out samples folds into such bands, from 21 kHz on, a filter of nine taps leaves 5e-8.
+    """
+
+    rows: Tensor
+
+    STEP = 2
+    ORDER = 8
+    ROW = 16
+    """Results in a row: the filter is a product with a small matrix, as that is what processors do best."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        taps = thinning_taps()
+        rows = torch.zeros(self.ROW, self.STEP * self.ROW + self.ORDER)
+        for number in range(self.ROW):
+            rows[number, self.STEP * number : self.STEP * number + len(taps)] = taps
+        self.register_buffer("rows", rows)  # (16, 40)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(batch, samples) to (batch, samples / 2); sample n is the filter's middle at 2 n."""
+        padded = pad(waveform, (self.ORDER // 2, self.ORDER // 2))
+        pieces = padded.unfold(1, self.STEP * self.ROW + self.ORDER, self.STEP * self.ROW)
+        return linear(pieces, self.rows).flatten(1)
+
+
+def thinning_taps() -> Tensor:
+    """A low-pass filter, float64 (9,): its zeros lie between 21 and 24 kHz as those of a Chebyshev polynomial do."""
+    order, stop = Thinning.ORDER, 21_000
+    nodes = np.cos((2 * np.arange(1, order + 1) - 1) * np.pi / (2 * order))
+    angles = 2 * np.arccos(nodes * np.cos(np.pi * stop / SAMPLE_RATE))
+    taps = np.poly(np.exp(1j * angles)).real
+    return torch.from_numpy(taps / taps.sum())
+
+
+def thinned(kernel: Tensor) -> Tensor:
+    """What gives the same with thinned samples as `kernel`, float64 (96, frame), does with all: (96, frame / 2)."""
+    step, order, frame = Thinning.STEP, Thinning.ORDER, kernel.shape[1]
+    taps = thinning_taps()
+    filters = torch.zeros(frame // step, frame + order, dtype=torch.float64)
+    for number in range(frame // step):
+        filters[number, step * number : step * number + order + 1] = taps
+    wanted = pad(kernel, (order // 2, order // 2))
+    solved: Tensor = torch.linalg.solve(filters @ filters.T, filters @ wanted.T)  # least squares
+    return solved.T
+
+
 class Bands(nn.Module):
     """One spectrogram: window, real part of the FFT and the bands are one matrix, as all three are linear.
 
@@ -39,19 +88,32 @@ class Bands(nn.Module):
     kernel_sum: Tensor
 
     def __init__(
-        self, window: NDArray[np.float32], bands: NDArray[np.float32], hop: int, power: float
+        self,
+        window: NDArray[np.float32],
+        bands: NDArray[np.float32],
+        hop: int,
+        *,
+        power: float,
+        scale: float,
+        shift: float,
+        thins: bool = False,
     ) -> None:
         """Take `window` (frame,) and `bands` (96, frame / 2 + 1) as the TFLite file has them."""
         super().__init__()
-        self.frame = len(window)
-        self.middle = self.frame // 2
+        self.exponent = 2 * power
+        self.scale = scale
+        self.shift = shift
         self.hop = hop
-        self.power = power
-        cosines = torch.fft.rfft(torch.eye(self.frame, dtype=torch.float64)).real  # (frame, frame / 2 + 1)
+        cosines = torch.fft.rfft(torch.eye(len(window), dtype=torch.float64)).real  # (frame, frame / 2 + 1)
         kernel = (
             torch.from_numpy(bands).double().flip(0) @ cosines.T * torch.from_numpy(window)
         )  # (96, frame)
         self.register_buffer("kernel_sum", kernel.sum(dim=1, keepdim=True).float())  # (96, 1)
+        if thins:
+            kernel = thinned(kernel)
+            self.hop = hop // Thinning.STEP
+        self.frame = kernel.shape[1]
+        self.middle = self.frame // 2
         # Sample 0 has weight 0 in a periodic Hann window; n and frame - n share one; the middle is added to itself.
         kernel[:, self.middle] /= 2
         self.register_buffer("kernel", kernel[:, 1 : self.middle + 1].float().contiguous())  # (96, frame / 2)
@@ -63,23 +125,19 @@ class Bands(nn.Module):
             2
         )  # (batch, 511, frame / 2)
         product = self.kernel @ folded.transpose(1, 2)  # (batch, 96, 511)
-        return product.add_(self.kernel_sum * mean.unsqueeze(2)).abs_().pow_(2 * self.power)
+        # A power, spelt so that it takes half the time; of 0 it is 0.
+        raised = product.add_(self.kernel_sum * mean.unsqueeze(2)).abs_().log2_().mul_(self.exponent).exp2_()
+        return raised.mul_(self.scale).add_(self.shift)
 
 
 class FrontEnd(nn.Module):
     """Waveform (batch, 144000) to two spectrograms, (batch, 96, 511, 2)."""
 
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(
-        self, low: Bands, high: Bands, scale: NDArray[np.float32], shift: NDArray[np.float32]
-    ) -> None:
+    def __init__(self, low: Bands, high: Bands) -> None:
         super().__init__()
+        self.thinning = Thinning()
         self.low = low
         self.high = high
-        self.register_buffer("scale", torch.from_numpy(scale))
-        self.register_buffer("shift", torch.from_numpy(shift))
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Scale each waveform to fill [-1, 1], then its bands."""
@@ -89,8 +147,9 @@ class FrontEnd(nn.Module):
         # -1 here. So the mean takes no part in the long sums, and is added with an exact one.
         mean = scaled.mean(dim=1, keepdim=True)
         scaled = scaled.sub_(mean)
-        both = torch.stack([self.low(scaled, mean), self.high(scaled, mean)], dim=3)  # (batch, 96, 511, 2)
-        return torch.addcmul(self.shift, both, self.scale)
+        low, high = self.low(self.thinning(scaled), mean), self.high(scaled, mean)
+        # What `stack` gives, in a seventh of its time.
+        return torch.view_as_real(torch.complex(low, high))  # (batch, 96, 511, 2)
 
 
 class Block(nn.Module):
@@ -147,8 +206,9 @@ class Body(nn.Module):
         The stem pads unevenly, as TFLite's SAME does for an odd width.
         """
         x = self.stem(pad(nchw(x), (3, 4, 1, 1))).relu_()  # (batch, 24, 48, 256)
-        pooled = [nn.functional.max_pool2d(x, (1, 2)), nn.functional.avg_pool2d(x, (1, 2))]
-        x = self.blocks(self.merge(nhwc(torch.cat(pooled, dim=1))))  # (batch, 3, 8, 192)
+        one, other = nhwc(x).unfold(2, 2, 2).unbind(4)  # neighbours in time, (batch, 48, 128, 24) each
+        pooled = torch.cat([torch.maximum(one, other), torch.add(one, other).mul_(0.5)], dim=3)
+        x = self.blocks(self.merge(pooled))  # (batch, 3, 8, 192)
         x = relu(torch.addcmul(self.shift, x, self.scale))
         # The last 3 x 3 convolution, unpadded, as one product: its weights are 7 MB, too many to reorder in each call.
         patches = x.unfold(2, 3, 1).permute(0, 2, 1, 4, 3).flatten(2)  # (batch, 6, 3 * 3 * 192)

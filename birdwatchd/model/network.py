@@ -9,6 +9,7 @@ import torch
 
 from birdwatchd.errors import BundleError, UserError
 from birdwatchd.model.bundle import refuse_reaching
+from birdwatchd.model.packing import can_pack, pack
 from birdwatchd.model.probes import probe_segments
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def load_network(path: Path, card: Card, *, device: Device, precision: Precision
         )
     if device == "cpu":
         network = freeze(module, card)
+        if can_pack():
+            pack([network.graph, network.embed.graph] if card.embedding_dims else [network.graph])
         probe(network, path, card)
         return network
     # What is wrong with the bundle shows on the CPU; a fault after this is the GPU's.
