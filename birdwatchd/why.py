@@ -14,6 +14,7 @@ from birdwatchd.store import detections, ledger, runs, traces
 from birdwatchd.times import show_clock, show_length, show_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime, tzinfo
 
     from birdwatchd.domain import Candidate, Detection, Label
@@ -120,7 +121,7 @@ def answer(database: Database, question: Question, now: datetime, *, each: bool 
             if listening or near
             else _absence(database, question, now)
         )
-    return Answer(_grouped(asked, each=each), _reported(database, question), listening, nothing)
+    return Answer(grouped(asked, each=each), _reported(database, question), listening, nothing)
 
 
 def sentence(one: Detection, zone: tzinfo | None) -> str:
@@ -130,7 +131,8 @@ def sentence(one: Detection, zone: tzinfo | None) -> str:
     return f"Reported: {one.label.common_name} in {one.source}, {when}, score {one.score:.2f}{voice}."
 
 
-def _grouped(candidates: list[Candidate], *, each: bool) -> tuple[Group, ...]:
+def grouped(candidates: Iterable[Candidate], *, each: bool = False) -> tuple[Group, ...]:
+    """Candidates by source, species and gate; with `each` every window is a group of its own."""
     groups: dict[tuple[object, ...], list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         key = (candidate.source, candidate.label.scientific_name, candidate.gate)

@@ -94,6 +94,24 @@ def page(database: Database, choice: Choice, *, most: int, after: Place | None =
     return Page(_read(database, found), last if looked_at == MOST_LOOKED_AT else None)
 
 
+def beside(database: Database, detection: Detection) -> tuple[str, str]:
+    """The ids of the detection before and of the one after, in time; empty where there is none.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    start = to_text(detection.start)
+    found = []
+    for sign, order in (("<", "DESC"), (">", "ASC")):
+        rows = database.rows(
+            f"SELECT id FROM detections INDEXED BY detections_by_start WHERE start_utc {sign}= ?"  # noqa: S608 - the words above
+            f" AND (start_utc {sign} ? OR id {sign} ?) ORDER BY start_utc {order}, id {order} LIMIT 1",
+            (start, start, detection.id),
+        )
+        found.append(rows[0]["id"] if rows else "")
+    return found[0], found[1]
+
+
 def _walk(
     database: Database, choice: Choice, names: set[str] | None, after: Place | None
 ) -> Iterator[sqlite3.Row]:

@@ -11,7 +11,7 @@ import pytest
 from birdwatchd.store import newest
 from birdwatchd.store.database import Database
 from birdwatchd.store.detections import Choice, find
-from birdwatchd.store.newest import Place, page
+from birdwatchd.store.newest import Place, beside, page
 from birdwatchd.store.recorder import Recorder
 from tests.rows import BLACKBIRD, COOT, DAWN, GREAT_TIT, detection, write
 
@@ -134,3 +134,10 @@ def test_a_page_reads_its_rows_in_the_order_of_an_index(
     page(database, choice, most=5, after=Place("2026-05-09T05:42:00.250000Z", "x"))
     assert f"SEARCH detections USING INDEX {index}" in asked[0]
     assert not any("USE TEMP B-TREE FOR ORDER BY" in one for one in asked)
+
+
+def test_the_one_before_and_the_one_after_are_known(database: Database) -> None:
+    in_order = sorted(ROWS, key=lambda one: (one.start, one.id))
+    ids = ["", *(one.id for one in in_order), ""]
+    for number, one in enumerate(in_order, start=1):
+        assert beside(database, one) == (ids[number - 1], ids[number + 1])

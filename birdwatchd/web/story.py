@@ -1,0 +1,117 @@
+"""The story of a detection, in words: what each gate said of it, and what became of what it set off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from birdwatchd.web.words import score, span
+
+if TYPE_CHECKING:
+    from birdwatchd.domain import Detection
+    from birdwatchd.store.deliveries import Entry
+    from birdwatchd.web.words import Words
+
+DATING = {
+    "unset": "Its times are those of a clock that nobody had set.",
+    "corrected": "Its times were put right when the clock was set.",
+    "repeated": "The clock had been set back: these times were there before.",
+}
+"""What is to be said of a detection's times."""
+GATES = {
+    "level": (
+        "Silence",
+        "Nothing reached the microphone. Is it plugged in, and is it the right one? `birdwatchd devices` shows them.",
+    ),
+    "species_range": (
+        "Species range",
+        (
+            "It is not expected at this place and time of the year, or the config excludes it. "
+            "`deciding.include` lets it pass all the same."
+        ),
+    ),
+    "voice": (
+        "Voice",
+        "A person spoke in that window. `deciding.voice` says what becomes of such windows.",
+    ),
+    "threshold": (
+        "Threshold",
+        (
+            "The model was not sure enough, or not in enough segments. `deciding.threshold`, `deciding.thresholds` for "
+            "single species, and `deciding.min_hits` say how much it takes."
+        ),
+    ),
+    "refractory": (
+        "Rest",
+        "It had just been reported. `deciding.refractory_seconds` says how long it rests.",
+    ),
+    "detection": ("Reported", "It passed all gates."),
+}
+"""What each gate is called on the page, and what to do about it."""
+KINDS = {"done": "well", "waiting": "note", "dead": "wrong", "expired": "wrong", "lost": "wrong"}
+"""How a delivery's state is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one gate said."""
+
+    gate: str
+    words: str
+
+
+def gates_passed(detection: Detection) -> tuple[Step, ...]:
+    """Each gate, in their order, and why it let the detection pass."""
+    if detection.occurrence is None:
+        lives = "Whether it lives here was not asked: the species range is off, or does not know it."
+    else:
+        lives = (
+            f"The species range gives it {detection.occurrence:.2f} for this place and week, "
+            "or the config lets it pass by name."
+        )
+    spoke = (
+        "A person spoke meanwhile. The config lets such detections pass; no sound of them is kept."
+        if detection.voice
+        else "No person was heard."
+    )
+    said = {
+        "level": "There was sound: silence is not classified.",
+        "species_range": lives,
+        "voice": spoke,
+        "threshold": f"The score reached {score(detection.score)}; {score(detection.threshold)} was needed.",
+        "refractory": "It had not been reported just before.",
+    }
+    return tuple(Step(GATES[gate][0], words) for gate, words in said.items())
+
+
+def told(entry: Entry, words: Words) -> str:
+    """What is known of a delivery, in a sentence or two."""
+    delivery = entry.delivery
+    parts = []
+    if delivery.status == "done":
+        took = (
+            ""
+            if entry.settled is None
+            else f", {span((entry.settled - delivery.created).total_seconds())} after"
+        )
+        parts.append(f"Done at {words.clock(entry.settled)}{took}.")
+    elif delivery.status == "waiting":
+        tried = f"It failed {'once' if delivery.attempts == 1 else f'{delivery.attempts} times'}: {delivery.error}. "
+        again = f"{tried if delivery.attempts else ''}The next attempt is due at {words.clock(entry.next)}."
+        parts.append("It waits for the sound that follows." if _waits_for_sound(entry) else again)
+    else:
+        parts.append(f"{delivery.error or 'Given up'}.")
+    if delivery.status == "dead":
+        parts.append(f"`birdwatchd deliveries --retry {delivery.key}` lets it wait again.")
+    noted = "; ".join(f"{name.replace('_', ' ')}: {_noted(value)}" for name, value in entry.notes.items())
+    return " ".join([*parts, f"Noted: {noted}." if noted else ""]).strip()
+
+
+def _waits_for_sound(entry: Entry) -> bool:
+    return entry.kind == "bounded" and not entry.delivery.attempts
+
+
+def _noted(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
