@@ -85,7 +85,7 @@ def why_missing(detection: Detection, deliveries: Sequence[Entry]) -> str:
     last = asked[-1]
     delivery = last.delivery
     if delivery.status == "waiting":
-        tried = f" The last attempt: {delivery.error}." if delivery.error else ""
+        tried = f" The last attempt: {delivery.error.rstrip('.')}." if delivery.error else ""
         return (
             f"Its sound is on its way: {delivery.action} writes it when what follows has been heard.{tried}"
         )

@@ -96,19 +96,29 @@ def told(entry: Entry, words: Words) -> str:
         )
         parts.append(f"Done at {words.clock(entry.settled)}{took}.")
     elif delivery.status == "waiting":
-        tried = f"It failed {'once' if delivery.attempts == 1 else f'{delivery.attempts} times'}: {delivery.error}. "
-        again = f"{tried if delivery.attempts else ''}The next attempt is due at {words.clock(entry.next)}."
-        parts.append("It waits for the sound that follows." if _waits_for_sound(entry) else again)
+        often = "once" if delivery.attempts == 1 else f"{delivery.attempts} times"
+        failed = _sentence(f"it was tried {often}, without success: {delivery.error}")
+        again = f"{failed} The next attempt is due at {words.clock(entry.next)}."
+        parts.append(again if delivery.attempts else _not_tried(entry))
     else:
-        parts.append(f"{delivery.error or 'Given up'}.")
+        parts.append(_sentence(delivery.error or "given up"))
     if delivery.status == "dead":
         parts.append(f"`birdwatchd deliveries --retry {delivery.key}` lets it wait again.")
     noted = "; ".join(f"{name.replace('_', ' ')}: {_noted(value)}" for name, value in entry.notes.items())
     return " ".join([*parts, f"Noted: {noted}." if noted else ""]).strip()
 
 
-def _waits_for_sound(entry: Entry) -> bool:
-    return entry.kind == "bounded" and not entry.delivery.attempts
+def _not_tried(entry: Entry) -> str:
+    if entry.kind == "bounded":
+        return "It waits until the sound that follows has been heard."
+    return "It has not been tried yet."
+
+
+def _sentence(words: str) -> str:
+    """With a capital at its beginning and a stop at its end."""
+    # The name of a server stays as it is.
+    begun = f"{words[:1].upper()}{words[1:]}" if words.partition(" ")[0].isalpha() else words
+    return begun + "." * (words[-1:] not in ".?!")
 
 
 def _noted(value: str | float | bool) -> str:

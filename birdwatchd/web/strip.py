@@ -170,7 +170,7 @@ def _seconds(begin: float, end: float) -> tuple[Tick, ...]:
     step = next((step for step in _STEPS if (end - begin) / step <= MOST_TICKS), _STEPS[-1])
     first = -int(-begin // step)
     numbers = range(first, int(end / step + 1e-6) + 1)
-    return tuple(Tick(round((n * step - begin) / (end - begin) * 100, 3), f"{n * step:g} s") for n in numbers)
+    return tuple(Tick(round((n * step - begin) / (end - begin) * 100, 3), f"{n * step:g}") for n in numbers)
 
 
 def _kilohertz(high_hz: float) -> tuple[Tick, ...]:
