@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from birdwatchd.domain import Label
 from birdwatchd.store.cells import from_text, to_text
+from birdwatchd.store.detections import from_row
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
     from datetime import date, tzinfo
 
+    from birdwatchd.domain import Detection
     from birdwatchd.store.database import Database
 
 QUARTER = timedelta(minutes=15)
@@ -139,6 +141,20 @@ def best_of(row: sqlite3.Row) -> Best:
         source=row["source"],
         clip_path=row["clip_path"],
     )
+
+
+def of_species(database: Database, day: Day, scientific_name: str, at_most: int) -> list[Detection]:
+    """The detections of a species on that day, the first first, and no more than so many.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    rows = database.rows(
+        "SELECT * FROM detections INDEXED BY detections_by_species WHERE scientific_name = ? AND start_utc >= ?"
+        " AND start_utc < ? ORDER BY start_utc LIMIT ?",
+        (scientific_name, to_text(day.since), to_text(day.until), at_most),
+    )
+    return [from_row(row) for row in rows]
 
 
 def newcomers(database: Database, day: date, names: Iterable[str]) -> dict[str, str]:

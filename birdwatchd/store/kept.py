@@ -13,7 +13,7 @@ from birdwatchd.store.inside import names_beside, open_file
 from birdwatchd.store.shelf import MOST_BYTES, SIDECAR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from birdwatchd.domain import Detection
 
@@ -103,10 +103,32 @@ def look(folder: Path, detection: Detection) -> Kept:
     )
 
 
+def with_sound(folder: Path, clip_paths: Iterable[str]) -> set[str]:
+    """Those of these clip paths of whose detections the sound lies there just now. Each folder is looked at once."""
+    found: set[str] = set()
+    names: dict[Path, set[str]] = {}
+    for clip_path in clip_paths:
+        stem = _stem(clip_path)
+        if stem is None:
+            continue
+        if stem.parent not in names:
+            try:
+                names[stem.parent] = set(names_beside(folder, folder / stem))
+            except OSError:  # it cannot be read: nothing of it can be played
+                names[stem.parent] = set()
+        if any(stem.name + suffix in names[stem.parent] for suffix in SOUND_SUFFIXES):
+            found.add(clip_path)
+    return found
+
+
 def stem_of(detection: Detection) -> Path | None:
     """Where its files lie below the folder, each behind its own suffix; None when it has no place there."""
-    path = PurePosixPath(detection.clip_path)
-    if not path.name or path.is_absolute() or ".." in path.parts or "\0" in detection.clip_path:
+    return _stem(detection.clip_path)
+
+
+def _stem(clip_path: str) -> Path | None:
+    path = PurePosixPath(clip_path)
+    if not path.name or path.is_absolute() or ".." in path.parts or "\0" in clip_path:
         return None
     return Path(path)
 

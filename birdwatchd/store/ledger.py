@@ -78,6 +78,28 @@ def between(
     ]
 
 
+def heard_by_day(
+    database: Database, start: datetime, end: datetime, zone: tzinfo, source: str | None = None
+) -> dict[date, float]:
+    """For how many seconds any source was heard on each day of the zone; of several at once, the one that was heard longest.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    rows = database.rows(
+        "SELECT hour_utc, source, seconds FROM ledger WHERE hour_utc >= ? AND hour_utc < ? AND kind = 'captured'"
+        " AND (? IS NULL OR source = ?)",
+        (to_text(start), to_text(end), source, source),
+    )
+    longest: dict[str, float] = {}
+    for hour, _, seconds in rows:
+        longest[hour] = max(longest.get(hour, 0.0), seconds)
+    days: dict[date, float] = defaultdict(float)
+    for hour, seconds in longest.items():
+        days[from_text(hour).astimezone(zone).date()] += seconds
+    return dict(days)
+
+
 def roll_up(database: Database, before: datetime, zone: tzinfo) -> int:
     """Keep whole days instead of hours of the time before; how many rows that spares. Nothing of the sums changes.
 
