@@ -16,7 +16,7 @@ from birdwatchd.store.days import Day
 from birdwatchd.web.heat import even_shade, shade, strip
 from birdwatchd.web.pages.season import by_week, deaf_weeks
 from birdwatchd.web.ribbon import ribbons
-from tests.rows import BLACKBIRD, COOT, DAWN, GREAT_TIT, detection, entry
+from tests.rows import BLACKBIRD, COOT, DAWN, detection, entry
 from tests.web.made_up import made_up
 
 if TYPE_CHECKING:
