@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar as months
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import HTMLResponse
@@ -210,7 +210,7 @@ def _newest(house: TheHouse, database: Database) -> int:
     return next(iter(seasons.years(database)), datetime.now(house.zone()).year)
 
 
-def _common(house: TheHouse, database: Database, year: int) -> dict[str, object]:
+def _common(house: TheHouse, database: Database, year: int) -> dict[str, Any]:
     there = seasons.years(database)
     return {
         "year": year,
