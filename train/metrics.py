@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from birdwatchd.analysis.ranking import average_precision as average_precision  # noqa: PLC0414 - one of the metrics, too
+from birdwatchd.analysis.ranking import precision_recall as precision_recall  # noqa: PLC0414 - as above
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -37,17 +40,6 @@ def accuracy(truth: Truth, scores: Values) -> float:
     return float(truth[labelled][np.arange(len(best)), best].mean())
 
 
-def average_precision(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
-    """Area under one label's precision-recall steps, `truth` and `scores` (n,). NaN without positives.
-
-    Rows of equal score are taken together, so their order does not matter.
-    """
-    if not truth.any():
-        return float("nan")
-    _, precision, recall = precision_recall(truth, scores)
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
-
-
 def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     """Chance that a positive outscores a negative, equals counting half; `truth`, `scores` (n,). NaN if either lacks."""
     positives = int(truth.sum())
@@ -57,18 +49,6 @@ def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # equal scores share their mean rank
     return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def precision_recall(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Thresholds, each distinct score from high to low, with precision and recall of `score >= threshold`, each (m,)."""
-    order = np.argsort(-scores, kind="stable")
-    sorted_scores = scores[order]
-    last = np.flatnonzero(np.diff(sorted_scores, append=-np.inf))  # the last row of each distinct score
-    hits = np.cumsum(truth[order])[last]
-    recall = hits / max(1, int(truth.sum()))
-    return sorted_scores[last].astype(np.float64), hits / (last + 1), recall
 
 
 def macro(values: NDArray[np.float64] | list[float]) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from birdwatchd.cli.model_build import build
+from birdwatchd.cli.model_compare import compare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
 
 @click.group()
 def model() -> None:
-    """Build, describe and check models.
+    """Build, describe, check and compare models.
 
     \b
     Examples:
       birdwatchd model build birdnet
       birdwatchd model info birdnet --labels 'Parus*'
+      birdwatchd model compare birdnet garden
     """
 
 
 model.add_command(build)
+model.add_command(compare)
 
 
 @model.command()
