@@ -183,7 +183,7 @@ def _absence(database: Database, question: Question, now: datetime) -> str:
         how = "ended" if last.ended else "died, last seen"
         parts.append(f"the run before {how} at {show_time(last.seen, question.zone)}")
     if following is not None:
-        parts.append(f"the next began at {show_time(following.started, question.zone)}")
+        parts.append(f"the next run began at {show_time(following.started, question.zone)}")
     return f"birdwatchd was not listening then{': ' + ', '.join(parts) if parts else ''}."
 
 

@@ -116,7 +116,7 @@ def test_silence_is_no_deafness(database: Path) -> None:
 
 def test_deafness_is_no_silence(database: Path) -> None:
     answer = ask(database, "2026-05-09 02:00")
-    assert "birdwatchd was not listening then: the next began at 2026-05-09 04:42:10." in answer
+    assert "birdwatchd was not listening then: the next run began at 2026-05-09 04:42:10." in answer
     assert "nothing there resembled" not in answer
     answer = ask(database, "2026-05-09 06:00")
     assert "birdwatchd was not listening then: the run before ended at 2026-05-09 04:42:10." in answer
