@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from starlette.testclient import TestClient
 
+    from birdwatchd.domain import Candidate, Detection, LedgerEntry
+
 RANGE = "not expected here this week (0.001 below 0.03)"
 TIT = detection(4.5, GREAT_TIT, seconds=9)
 EVIL = replace(COOT, common_name=EVIL_NAME)
-ROWS = [
+ROWS: list[Detection | Candidate | LedgerEntry] = [
     *(
         candidate(at, GREAT_TIT, score=0.4 + at / 100, reason=f"score {0.4 + at / 100:.2f} below 0.7")
         for at in (0, 3)
