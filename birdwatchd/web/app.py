@@ -13,6 +13,7 @@ from birdwatchd import __version__
 from birdwatchd.web import api, pages
 from birdwatchd.web.guard import Guard
 from birdwatchd.web.live import Live
+from birdwatchd.web.openapi import describing
 from birdwatchd.web.password import Doorkeeper
 from birdwatchd.web.rendering import STATIC, make_templates
 from birdwatchd.web.sessions import Sessions
@@ -50,6 +51,7 @@ def create_app(house: House) -> FastAPI:
             app.include_router(router, prefix=prefix, include_in_schema=bool(prefix))
             app.state.paths |= {prefix + getattr(route, "path", "") for route in router.routes}
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.openapi = describing(app)  # type: ignore[method-assign] # as FastAPI's manual has it
     tell_troubles(app)
     app.add_middleware(Guard, house=house, sessions=sessions)
     return app

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from birdwatchd.web.reading import TheHouse
+from birdwatchd.web.records import Record
 
 router = APIRouter(tags=["health"])
 
 
-class Health(BaseModel):
+class Health(Record):
     """How the station does, in short."""
 
     status: Literal["well", "faulty"]
@@ -22,11 +22,15 @@ class Health(BaseModel):
     warnings: list[str]
     """It hears and records, and something else is wrong."""
     node: str
+    """The station's name."""
     version: str
+    """Of birdwatchd."""
     uptime_seconds: float
 
 
-@router.get("/health", response_model=Health, responses={503: {"model": Health}})
+@router.get(
+    "/health", response_model=Health, responses={503: {"model": Health, "description": "There are faults"}}
+)
 def health(house: TheHouse) -> Any:
     """Whether all is well; 503 when there are faults."""
     status = house.status()
