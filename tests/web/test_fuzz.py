@@ -37,7 +37,12 @@ HOST = {"Host": "127.0.0.1:8080"}
 def described(tmp_path: Path) -> Any:
     """The API of a station that has heard something."""
     heard = detection(7.0, BLACKBIRD, site="pond", clip_path="2026/05/merle")
-    rows = [*(detection(60.0 * number) for number in range(30)), heard, candidate(3.0), entry(3600.0)]
+    rows: list[Any] = [
+        *(detection(60.0 * number) for number in range(30)),
+        heard,
+        candidate(3.0),
+        entry(3600.0),
+    ]
     house = made_up(tmp_path, rows)
     keep_sound(house.config.store.clips_folder, heard)
     return schemathesis.openapi.from_asgi("/api/v1/openapi.json", create_app(house.house()), headers=HOST)
