@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from birdwatchd.domain import Label, LedgerEntry
-from birdwatchd.store import detections, ledger
+from birdwatchd.domain import Candidate, Label, LedgerEntry
+from birdwatchd.store import detections, ledger, traces
 from birdwatchd.store.cells import to_text
 from birdwatchd.store.counts import count
 from birdwatchd.store.database import Database
@@ -82,13 +82,22 @@ MODEL = "birdnet-2.4"
 
 
 def write_years(path: Path, number: int, until: datetime, days: int, zone: tzinfo, *, seed: int = 1) -> Path:
-    """A database with about so many detections, of the days before `until`, and what the ledger has of these."""
+    """A database with about so many detections, of the days before `until`, and what else gathers with them.
+
+    That is the ledger, the candidates of the last week, and what people said of one detection in a hundred.
+    """
     chance = random.Random(seed)
     with Database.open(path) as database:
         recorder = Recorder(database, run_id=RUN, model=MODEL, wall=lambda: until)
         with database.transaction() as connection:
             detections.write(connection, _rows(chance, number, until, days))
             ledger.add(connection, dict(_ledger(chance, until, days)))
+            traces.write(connection, _candidates(chance, until, min(number // 5, 200_000)), until)
+            connection.execute(
+                "INSERT INTO reviews SELECT id, ?, CASE rowid / 100 % 8 WHEN 0 THEN 'wrong' ELSE 'right' END,"
+                " '', '', 'Mary', '' FROM detections WHERE rowid % 100 = 7",
+                (to_text(until),),
+            )
         assert recorder.close()
         count(database, zone)
     return path
@@ -169,6 +178,27 @@ def _ledger(chance: random.Random, until: datetime, days: int) -> Iterator[tuple
                 if seconds > 0:
                     yield ledger.to_key(LedgerEntry(source, hour, kind, cause, seconds)), seconds  # type: ignore[arg-type]
         hour += timedelta(hours=1)
+
+
+def _candidates(chance: random.Random, until: datetime, number: int) -> Iterator[traces.Row]:
+    for _ in range(number):
+        bird = chance.choice(BIRDS)
+        start = until - timedelta(seconds=1.5 * chance.randrange(7 * 57_600))
+        label = Label(BIRDS.index(bird), bird.scientific_name, bird.common_name, bird.code)
+        score = round(chance.uniform(0.1, 0.69), 4)
+        yield traces.to_row(
+            Candidate(
+                source="garden",
+                site="",
+                start=start,
+                start_sample=round(start.timestamp() * 48000) % (1 << 40),
+                label=label,
+                score=score,
+                threshold=0.7,
+                gate="threshold",
+                reason=f"score {score:.2f} below 0.7",
+            )
+        )
 
 
 def _busy(day: datetime) -> float:

@@ -1,0 +1,251 @@
+"""How fast the page answers: `scripts/bench web`.
+
+Every page and every path of the API is asked over HTTP, of a server in a process of its own that has two cores, once with a
+thousand detections in its database and once with a million of two and a half years, 120 species. Each is asked for what is
+most work: the busiest day, the most frequent species, the fullest year. What counts is the 95th percentile of the second. The
+peer is the same page with the small database: a page that only looks at what it shows is as fast with both.
+
+    scripts/bench web [DETECTIONS] [TIMES]      a million, and 20 times each, when left out
+
+The databases are kept in build/web/ and used again. What does not end (events, sockets) is left out, and said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from statistics import median, quantiles
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import httpx
+import numpy as np
+import soundfile
+import structlog
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from birdwatchd.model import catalog
+from birdwatchd.model.bundle import read_card
+from birdwatchd.store.database import Database
+from birdwatchd.store.days import Day
+from birdwatchd.web.server import Server
+from tests.observed import free_port
+from tests.web.made_up import MadeUp, Station
+from tests.web.years import NOON, write_years
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from birdwatchd.web.house import House
+
+ROOT = Path(__file__).parents[1]
+PLACE = ROOT / "build" / "web"
+ZONE = ZoneInfo("Europe/Berlin")
+DAYS = 912
+FEW = 1000
+CORES = 2
+LIMIT_SECONDS = 0.3
+FLAT = 4
+"""Times the seconds with a thousand-fold database: what grows with it would be far above."""
+ENDLESS = {"/api/v1/events"}
+MORE = (
+    "/today?source=garden",
+    "/season/{year}?order=first",
+    "/season/{year}?source=garden",
+    "/species?search=wood",
+    "/api/v1/days?since={year}-01-01&until={year}-12-31",
+    "/api/v1/detections?limit=500",
+    "/api/v1/detections?species=Turdus*&limit=500",
+    "/api/v1/detections?min_score=0.9999&source=pond",
+    "/why?at={day}T08:00",
+)
+"""Questions that take more than the path alone."""
+console = Console(width=None if sys.stdout.isatty() else 120)
+
+
+@dataclass
+class Site:
+    """One of the two stations."""
+
+    database: Path
+    port: int
+    names: dict[str, str]
+    """What stands for each parameter of a path."""
+
+    def url(self, path: str) -> str:
+        filled = re.sub(r"{(\w+)(:path)?}", lambda found: quote(self.names[found[1]], safe=""), path)
+        return f"http://127.0.0.1:{self.port}{filled}"
+
+
+def made_up(database: Path, port: int) -> MadeUp:
+    station = Station(database)
+    config = station.config.model_validate(
+        {
+            "node": "orchard",
+            "sources": [{"kind": "microphone", "name": "garden"}, {"kind": "microphone", "name": "pond"}],
+            "store": {"database": str(database), "clips_folder": str(database.with_suffix(".clips"))},
+            "web": {"port": port},
+        }
+    )
+    return MadeUp(station, config)
+
+
+def serve(database: Path, port: int) -> None:
+    """Until the parent has gone."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:CORES]))
+    house = made_up(database, port)
+    labels = read_card(catalog.find("birdnet", None), "en").labels
+    with Server(_web(house), house.house(labels=lambda: labels)):
+        sys.stdin.read()
+
+
+def _web(house: MadeUp) -> object:
+    assert house.config.web is not None
+    return house.config.web
+
+
+@contextmanager
+def site(database: Path) -> Iterator[Site]:
+    """A server in a process of its own."""
+    port = free_port()
+    child = subprocess.Popen(
+        [sys.executable, __file__, "--serve", str(database), str(port)], stdin=subprocess.PIPE
+    )
+    try:
+        there = Site(database, port, _names(database))
+        for _ in range(600):
+            try:
+                httpx.get(there.url("/static/style.css"))
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield there
+    finally:
+        child.communicate()
+
+
+def _names(database: Path) -> dict[str, str]:
+    with Database.open(database, read_only=True) as opened:
+
+        def one(sql: str, *parameters: str) -> str:
+            return str(opened.rows(sql, parameters)[0][0])
+
+        day = one("SELECT day FROM heard_days GROUP BY day ORDER BY sum(detections) DESC LIMIT 1")
+        name = one("SELECT scientific_name FROM heard_hours GROUP BY 1 ORDER BY sum(detections) DESC LIMIT 1")
+        year = one(
+            "SELECT substr(day, 1, 4) FROM heard_days GROUP BY 1 ORDER BY sum(detections) DESC LIMIT 1"
+        )
+        since = Day.of(NOON.astimezone(ZONE).date() - timedelta(days=1), ZONE).since
+        (newest,) = opened.rows(
+            "SELECT id, clip_path FROM detections WHERE start_utc < ? ORDER BY start_utc DESC LIMIT 1",
+            (f"{since:%Y-%m-%dT%H:%M:%S}",),
+        )
+    _write_clip(database.with_suffix(".clips") / f"{newest['clip_path']}.flac")
+    return {
+        "day": day,
+        "scientific_name": name,
+        "year": year,
+        "id": newest["id"],
+        "number": "1",
+        "queue": "doubtful",
+        "source": "garden",
+        "name": "garden",
+    }
+
+
+def _write_clip(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.random.default_rng(1).normal(0, 0.05, 9 * 48_000), 48_000)
+
+
+def paths(house: House) -> list[str]:
+    """All that can be got, pages first."""
+    from birdwatchd.web.app import create_app
+
+    app = create_app(house)
+    there = {
+        str(getattr(route, "path", ""))
+        for route in app.routes
+        if "GET" in (getattr(route, "methods", None) or ())
+    }
+    return sorted(there - ENDLESS, key=lambda path: (path.startswith("/api/"), path))
+
+
+def seconds(client: httpx.Client, url: str) -> tuple[float, int]:
+    began = time.perf_counter()
+    answer = client.get(url)
+    return time.perf_counter() - began, answer.status_code
+
+
+def main() -> None:
+    number = int(float(sys.argv[1])) if len(sys.argv) > 1 else 1_000_000
+    times = int(sys.argv[2]) if len(sys.argv) > 2 else 20
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    PLACE.mkdir(parents=True, exist_ok=True)
+    databases = []
+    for size in (FEW, number):
+        database = PLACE / f"{size}.sqlite"
+        if not database.exists():
+            console.print(f"writing {size} detections, once")
+            part = database.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            began = time.perf_counter()
+            write_years(part, size, NOON, DAYS, ZONE)
+            part.rename(database)
+            console.print(f"  {time.perf_counter() - began:.0f} s, {database.stat().st_size / 1e6:.0f} MB")
+        databases.append(database)
+    asked = [path for path in paths(made_up(databases[0], free_port()).house()) if "openapi" not in path]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Path", no_wrap=True)
+    for header in ("Answer", f"p95 of {FEW}, ms", "median, ms", f"p95 of {number}, ms", "times"):
+        table.add_column(header, justify="right")
+    slow, growing = [], []
+    with site(databases[0]) as small, site(databases[1]) as large, httpx.Client(timeout=60) as client:
+        unknown = [path for path in asked if set(re.findall(r"{(\w+)", path)) - small.names.keys()]
+        for path in track([*asked, *MORE], "asking", console=console, transient=True):
+            if path in unknown:
+                table.add_row(path, "left out: a parameter that this benchmark does not know")
+                continue
+            found: dict[int, list[float]] = {0: [], 1: []}
+            for _ in range(times + 2):
+                for which, there in enumerate((small, large)):
+                    took, status = seconds(client, there.url(path))
+                    found[which].append(took)
+            few, many = (quantiles(one[2:], n=20)[-1] for one in found.values())
+            if many > LIMIT_SECONDS:
+                slow.append(path)
+            if many > FLAT * few and many > 0.02:
+                growing.append(path)
+            table.add_row(
+                path,
+                str(status),
+                f"{few * 1e3:.0f}",
+                f"{median(found[1][2:]) * 1e3:.0f}",
+                f"{many * 1e3:.0f}",
+                f"{many / few:.1f}",
+            )
+    console.print(table)
+    console.print(f"left out, as they have no end: {', '.join(sorted(ENDLESS))}")
+    console.print(f"above {LIMIT_SECONDS * 1e3:.0f} ms: {', '.join(slow) or 'none'}")
+    console.print(f"more than {FLAT} times as long as with {FEW}: {', '.join(growing) or 'none'}")
+    sys.exit(bool(slow))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        serve(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()
