@@ -42,8 +42,8 @@ from birdwatchd.store import seasons
 from birdwatchd.store.database import Database
 from birdwatchd.store.days import Day
 from birdwatchd.web.server import Server
-from tests.observed import free_port
-from tests.web.made_up import MadeUp, Station
+from tests.observed import Station, free_port
+from tests.web.made_up import MadeUp
 from tests.web.years import NOON, write_years
 
 if TYPE_CHECKING:
@@ -109,13 +109,9 @@ def serve(database: Path, port: int) -> None:
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:CORES]))
     house = made_up(database, port)
     labels = read_card(catalog.find("birdnet", None), "en").labels
-    with Server(_web(house), house.house(labels=lambda: labels)):
-        sys.stdin.read()
-
-
-def _web(house: MadeUp) -> object:
     assert house.config.web is not None
-    return house.config.web
+    with Server(house.config.web, house.house(labels=lambda: labels)):
+        sys.stdin.read()
 
 
 @contextmanager

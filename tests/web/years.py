@@ -89,6 +89,7 @@ def write_years(path: Path, number: int, until: datetime, days: int, zone: tzinf
     chance = random.Random(seed)
     with Database.open(path) as database:
         recorder = Recorder(database, run_id=RUN, model=MODEL, wall=lambda: until)
+        database.rows("PRAGMA cache_size = -400000")  # the order of ids is no order
         with database.transaction() as connection:
             detections.write(connection, _rows(chance, number, until, days))
             ledger.add(connection, dict(_ledger(chance, until, days)))
