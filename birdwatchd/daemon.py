@@ -19,6 +19,7 @@ from birdwatchd.dispatch.context import Surroundings
 from birdwatchd.dispatch.desk import Desk
 from birdwatchd.dispatch.making import make_actions
 from birdwatchd.dispatch.plugins import Plugins
+from birdwatchd.errors import StoreError
 from birdwatchd.listening import Listening
 from birdwatchd.pipeline import Pipeline
 from birdwatchd.places import Places
@@ -41,6 +42,7 @@ from birdwatchd.store.dating import take_up
 from birdwatchd.store.ledger import standing
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.store.retention import Retention
+from birdwatchd.store.reviews import judged_clips
 from birdwatchd.store.runs import is_seasoned, last_seen
 from birdwatchd.store.summary import Summaries
 from birdwatchd.track import History
@@ -49,7 +51,7 @@ from birdwatchd.web.news import News
 from birdwatchd.web.server import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -98,6 +100,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             config.store.clips_folder,
             config.store.retention,
             is_seasoned=lambda: _is_seasoned(config.store.database, clock.now()),
+            judged=lambda: _judged(config.store.database),
         )
         surroundings = Surroundings(
             run_id=run_id,
@@ -253,6 +256,15 @@ def _clock(database: Database) -> StationClock:
     clock = StationClock()
     take_up(database, *clock.boot, clock.now())
     return StationClock(last_seen(database))
+
+
+def _judged(path: Path) -> Collection[str]:
+    """The clips that give way last; none while the database is in trouble: room has to be made all the same."""
+    try:
+        with Database.open(path, read_only=True) as database:
+            return judged_clips(database)
+    except StoreError:  # the recorder says so
+        return ()
 
 
 def _is_seasoned(path: Path, now: datetime) -> bool:

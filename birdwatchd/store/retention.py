@@ -19,7 +19,7 @@ from birdwatchd.store.shelf import PART, Shelf, order
 from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from birdwatchd.config.schema import Retention as Limits
     from birdwatchd.store.shelf import Contents, Item
@@ -65,13 +65,18 @@ class Retention:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         is_seasoned: Callable[[], bool] = lambda: True,
+        judged: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """While the clock is not `is_seasoned`, nothing is deleted for its age."""
+        """While the clock is not `is_seasoned`, nothing is deleted for its age.
+
+        `judged` gives the clip paths of detections that somebody has judged: they give way last.
+        """
         self._folder = folder
         self._limits = limits
         self._wall = wall
         self._monotonic = monotonic
         self._is_seasoned = is_seasoned
+        self._judged = judged
         self._shelf = Shelf(folder)
         self._lock = threading.Lock()
         self._size = 0
@@ -199,7 +204,7 @@ class Retention:
 
     def _look(self) -> Contents:
         began = self._monotonic()
-        contents = self._shelf.look()
+        contents = self._shelf.look(self._judged())
         self._looked = self._monotonic()
         self._look_again = self._looked + (self._looked - began) / LOOKING_SHARE
         self._size = contents.size + sum(

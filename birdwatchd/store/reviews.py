@@ -114,6 +114,16 @@ def latest(database: Database) -> Iterator[Review]:
         yield from_row(row)
 
 
+def judged_clips(database: Database) -> frozenset[str]:
+    """The clip paths of all detections that were judged for certain."""
+    rows = database.rows(
+        "SELECT clip_path FROM reviews CROSS JOIN detections ON detections.id = detection_id"
+        " WHERE verdict IN ('right', 'wrong', 'other') AND clip_path <> '' AND said_utc ="
+        " (SELECT max(said_utc) FROM reviews AS later WHERE later.detection_id = reviews.detection_id)"
+    )
+    return frozenset(row["clip_path"] for row in rows)
+
+
 def newest(database: Database, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Review]:
     """What was said last, the newest first; of what was said before that moment, of or before that detection's id."""
     where, parameters = "", ()

@@ -8,11 +8,11 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 SIDECAR = ".json"
 PART = ".part"
@@ -34,6 +34,9 @@ class Item:
     """Scientific name; empty for a recording."""
     score: float
     reviewed: bool
+    """Its JSON file says so: it has served."""
+    judged: bool = False
+    """Somebody has judged it on the page: it may be what a model is going to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ class Shelf:
         self.folder = folder
         self._said: dict[str, _Said] = {}
 
-    def look(self) -> Contents:
-        """Go through all of it. Files that vanish meanwhile are no trouble."""
+    def look(self, judged: Collection[str] = ()) -> Contents:
+        """Go through all of it. Files that vanish meanwhile are no trouble. `judged` are clip paths, as in detections."""
         items: list[Item] = []
         size = 0
         parts: list[tuple[Path, float]] = []
@@ -102,8 +105,11 @@ class Shelf:
                 stem = _stem(name, known)
                 if stem is not None and not name.endswith(PART):
                     groups.setdefault(stem, []).append((name, status))
+            place = PurePath(parent).relative_to(self.folder)
             items += [
-                _item(parent, files, known[stem]) for stem, files in groups.items() if known[stem].is_ours
+                _item(parent, files, known[stem], judged=(place / stem).as_posix() in judged)
+                for stem, files in groups.items()
+                if known[stem].is_ours
             ]
         self._said = said
         return Contents(items, size, parts, alone)
@@ -134,8 +140,8 @@ class Shelf:
 def order(items: Iterable[Item]) -> Iterator[Item]:
     """In which order they give way: what is worth least comes first.
 
-    Recordings go first, the oldest of them. Then clips that were reviewed, then the others; each time the worst of the
-    species that has most clips left. The best of each species comes last of all, that of the commonest species first.
+    Recordings go first, the oldest of them. Then clips whose JSON file says that they were reviewed, then the others, then
+    those that were judged on the page; each time the worst of the species that has most clips left. The best of each species comes last of all, that of the commonest species first.
     """
     every = list(items)
     yield from sorted((item for item in every if not item.species), key=lambda item: item.written)
@@ -148,15 +154,19 @@ def order(items: Iterable[Item]) -> Iterator[Item]:
     best = sorted((clips.pop() for clips in by_species.values()), key=lambda item: (item.score, item.written))
     common = {species: len(clips) + 1 for species, clips in by_species.items()}
     counts = dict(common)
-    for reviewed in (True, False):
+    for worth in range(3):
         yield from _in_turn(
             {
-                species: [item for item in clips if item.reviewed is reviewed]
+                species: [item for item in clips if _worth(item) == worth]
                 for species, clips in by_species.items()
             },
             counts,
         )
     yield from sorted(best, key=lambda item: (not item.reviewed, -common[item.species], item.score))
+
+
+def _worth(item: Item) -> int:
+    return 2 if item.judged else 0 if item.reviewed else 1
 
 
 def _in_turn(waiting: dict[str, list[Item]], counts: dict[str, int]) -> Iterator[Item]:
@@ -195,7 +205,7 @@ def _stem(name: str, stems: dict[str, _Said]) -> str | None:
     return None
 
 
-def _item(parent: str, files: list[tuple[str, os.stat_result]], said: _Said) -> Item:
+def _item(parent: str, files: list[tuple[str, os.stat_result]], said: _Said, *, judged: bool) -> Item:
     return Item(
         files=tuple(Path(parent, name) for name, _ in files),
         size=sum(status.st_size for _, status in files),
@@ -203,4 +213,5 @@ def _item(parent: str, files: list[tuple[str, os.stat_result]], said: _Said) -> 
         species=said.species,
         score=said.score,
         reviewed=said.reviewed,
+        judged=judged,
     )

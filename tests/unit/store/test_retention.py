@@ -184,6 +184,7 @@ ITEMS = st.lists(
         species=st.sampled_from(["", "Parus major", "Turdus merula", "Fulica atra", "Strix aluco"]),
         score=st.integers(70, 100).map(lambda score: score / 100),
         reviewed=st.booleans(),
+        judged=st.booleans(),
     ),
     max_size=60,
 )
@@ -205,9 +206,11 @@ def test_the_order_in_which_clips_give_way(items: list[Item]) -> None:
     for item in last:
         assert item.score == max(one.score for one in clips if one.species == item.species)
     rest = clips[: len(clips) - len(species)]
-    assert [item.reviewed for item in rest] == sorted((item.reviewed for item in rest), reverse=True)
-    for reviewed in (True, False):
-        part = [item for item in rest if item.reviewed is reviewed]
+    # What has served goes before the others, and what somebody has judged on the page after them.
+    worth = [2 if item.judged else 0 if item.reviewed else 1 for item in rest]
+    assert worth == sorted(worth)
+    for wanted in range(3):
+        part = [item for item, its in zip(rest, worth, strict=True) if its == wanted]
         standing = Counter(item.species for item in clips[clips.index(part[0]) :]) if part else Counter[str]()
         for place, item in enumerate(part):
             waiting = {one.species for one in part[place:]}
@@ -269,6 +272,17 @@ def test_a_review_counts_from_the_next_look_on(tmp_path: Path) -> None:
     sidecar = path.with_suffix(".json")
     sidecar.write_text(sidecar.read_text().replace('"reviewed": false', '"reviewed": true'))
     assert [item.reviewed for item in shelf.look().items] == [True]
+
+
+def test_what_was_judged_on_the_page_stays_for_as_long_as_anything_else_can_go(tmp_path: Path) -> None:
+    """A model is to learn from it: the worst clip of all stays, and the path is that of the detection."""
+    names = ["2026/a.b_1", "2026/b", "2026/c", "2026/d"]
+    for number, name in enumerate(names):
+        keep(tmp_path, name, 2000, score=0.7 + number / 20)
+    limits = Limits(gigabytes=5000 / GIGABYTE, free_gigabytes=0)
+    by = Retention(tmp_path, limits, wall=lambda: NOW, judged=lambda: {"2026/a.b_1"})
+    assert by.tidy().clips == 2
+    assert {path.stem for path in (tmp_path / "2026").iterdir()} == {"a.b_1", "d"}
 
 
 def test_nothing_goes_for_its_age_while_the_clock_may_be_wrong(tmp_path: Path) -> None:

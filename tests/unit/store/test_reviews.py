@@ -98,6 +98,17 @@ def test_the_newest_come_first_and_go_on_page_by_page(database: Database) -> Non
     assert [one.verdict for one in rest] == ["right"]
 
 
+def test_the_clips_of_what_was_judged_for_certain(tmp_path: Path) -> None:
+    said = ("right", "wrong", "unsure", "withdrawn", "")
+    found = [detection(60.0 * number, clip_path=f"a/{number}") for number in range(len(said))]
+    with Database.open_beside(write(tmp_path / "birds.sqlite", *found)) as database:
+        for one, verdict in zip(found, said, strict=True):
+            if verdict:
+                reviews.add(database, Review(one.id, DAWN, "right"))
+                reviews.add(database, Review(one.id, DAWN, verdict))  # type: ignore[arg-type]
+        assert reviews.judged_clips(database) == {"a/0", "a/1"}
+
+
 def test_verdicts_are_saved_from_a_damaged_database_and_its_backup(tmp_path: Path) -> None:
     """Salvage reads pages, and a row of the backup that is older than one in the damaged file does not count again."""
     from birdwatchd.store.salvage import salvage
