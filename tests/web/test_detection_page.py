@@ -66,7 +66,9 @@ def test_all_that_is_known_is_told(tmp_path: Path) -> None:
     page = house.ask().get(f"/detection/{TIT.id}").text
     text = text_of(page)
     assert "<title>Great Tit · wood</title>" in page
-    assert "Sat 9 May 2026, 06:43:50 · garden" in text
+    assert "Sat 9 May 2026 , 06:43:50 · garden" in text
+    for link in ("/day/2026-05-09", "/species/Parus%20major", f"/review?at={TIT.id}"):
+        assert f'href="{link}"' in page
     assert "Threshold. The score reached 0.93; 0.70 was needed." in text
     assert "Around it, these were stopped: 2 windows: Threshold" in text
     assert f'src="/api/v1/clips/{TIT.id}/sound"' in page
@@ -200,3 +202,15 @@ def kept(api: str) -> str:
         if httpx.get(f"{api}/clips/{one['id']}").json()["sound"]:
             return str(one["id"])
     return ""
+
+
+def test_a_detection_that_goes_on_becomes_whole_by_itself(page: Page, station: Station) -> None:
+    def going_on() -> str:
+        found = httpx.get(f"{station.url}/api/v1/detections?limit=3").json()["detections"]
+        return next((str(one["id"]) for one in found if one["state"] == "started"), "")
+
+    wait_until(going_on, "a detection that goes on", 60)
+    page.goto(f"{station.url}/detection/{going_on()}")
+    page.wait_for_selector("text=goes on", timeout=5_000)
+    page.wait_for_selector("audio.sound", timeout=60_000)
+    assert page.get_by_text("goes on").count() == 0

@@ -63,6 +63,9 @@ def detection(
         kept=kept,
         missing="" if kept.sound is not None else why_missing(found, entries),
         strip=lay_out(found, kept.cut, candidates, plan, reach=view, high_hz=TOPS[top], window=window),
+        # Something about it is still to change: it goes on, or its sound is on its way.
+        awaits=found.state == "started"
+        or any(entry.kind == "bounded" and entry.delivery.status == "waiting" for entry in entries),
         view=view,
         top=top,
         tops=[
