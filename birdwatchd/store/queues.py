@@ -64,6 +64,8 @@ class Upcoming:
     turns: list[Turn]
     without_sound: int
     """Detections that were passed over because nothing is kept to listen to."""
+    further: str = ""
+    """Where so many of them stood that it was given up: the id of the last one, to go on after it."""
 
 
 def upcoming(
@@ -98,7 +100,7 @@ def upcoming(
         if not has_sound(one):
             silent += 1
             if silent == MOST_LOOKED_AT:
-                break
+                return Upcoming(turns, silent, further=one.id)
             continue
         turns.append(Turn(one, why))
         if len(turns) == count:

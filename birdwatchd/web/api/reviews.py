@@ -91,6 +91,8 @@ class QueueRecord(Record):
     turns: list[TurnRecord]
     without_sound: int
     """Passed over, because no sound is kept of them."""
+    further: str
+    """Empty, or where to go on (as `after`) when so many have no sound that it was given up."""
 
 
 class ShareRecord(Record):
@@ -182,6 +184,7 @@ def what_comes_next(
             for turn in found.turns
         ],
         without_sound=found.without_sound,
+        further=found.further,
     )
 
 

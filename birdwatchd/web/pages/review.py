@@ -79,7 +79,7 @@ def review(
     found = judging.turns(
         house, database, asked.queue, days=asked.days, species=asked.species, after=asked.after
     )
-    shown = replace(shown, without_sound=found.without_sound)
+    shown = replace(shown, without_sound=found.without_sound, further=found.further)
     for turn in found.turns[:1]:
         shown = replace(shown, detection=turn.detection, why=turn.why)
     return _page(request, house, database, shown)
@@ -151,6 +151,7 @@ class Shown:
     back: str = ""
     said: str = ""
     without_sound: int = 0
+    further: str = ""
     unknown: str = ""
     """A species that was typed and is no label of the model."""
     near: Sequence[Label] = ()
@@ -186,6 +187,7 @@ def _page(request: Request, house: House, database: Database, shown: Shown) -> H
         history=reviews.of(database, one.id) if one else [],
         last=(last[0], _get(database, shown.said)) if last else None,
         next_query=shown.query(after=one.id, back=one.id) if one else "",
+        further_query=shown.query(after=shown.further) if shown.further else "",
         back_query=shown.query(at=shown.back) if shown.back else "",
         reviewer=unquote(request.cookies.get(COOKIE, ""))[: reviews.LONGEST_NAME],
         today=today,

@@ -10,7 +10,7 @@ from birdwatchd.store import queues, reviews
 from birdwatchd.store.database import Database
 from birdwatchd.store.queues import Wish, upcoming
 from birdwatchd.store.reviews import Review
-from tests.rows import BLACKBIRD, DAWN, GREAT_TIT, detection, write
+from tests.rows import BLACKBIRD, COOT, DAWN, GREAT_TIT, detection, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +68,40 @@ def test_what_cannot_be_listened_to_is_passed_over_and_counted(tmp_path: Path) -
     assert listed(path, Wish(), gone=(gone,)) == [kept.id]
     with Database.open(path, read_only=True) as database:
         assert upcoming(database, Wish(), lambda one: one != gone).without_sound == 1
+
+
+def test_where_much_sound_is_gone_it_can_be_looked_for_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MOST_LOOKED_AT", 4)
+    every = [heard(60.0 * number, score=0.7 + number / 100) for number in range(10)]
+    with Database.open(store(tmp_path, *every), read_only=True) as database:
+        found = upcoming(database, Wish(), lambda one: one == every[6])
+        assert (found.turns, found.without_sound, found.further) == ([], 4, every[3].id)
+        found = upcoming(database, Wish(), lambda one: one == every[6], after=found.further, count=1)
+        assert [turn.detection.id for turn in found.turns] == [every[6].id]
+        assert found.further == ""
+
+
+def test_no_queue_goes_through_all_rows(tmp_path: Path) -> None:
+    """As SQLite plans it: a table that is read from end to end would take seconds one day."""
+    path = store(tmp_path, *(heard(60.0 * number, label) for number in range(9) for label in (ROBIN, COOT)))
+    asked: list[str] = []
+    with Database.open(path, read_only=True) as database:
+        database._connection.set_trace_callback(asked.append)
+        for queue in queues.NAMES:
+            for since in (None, DAWN):
+                for species in ("", "Fulica atra"):
+                    upcoming(database, Wish(queue, since, species), lambda _: True)
+        database._connection.set_trace_callback(None)
+        assert len(asked) > 40
+        for statement in asked:
+            for row in database.rows(f"EXPLAIN QUERY PLAN {statement}"):
+                plan = row["detail"]
+                is_in_order = (
+                    "USING INDEX detections_by_doubt" in plan or "sqlite_autoindex_detections_1" in plan
+                )
+                assert not plan.startswith("SCAN detections") or is_in_order, (plan, statement)
 
 
 @pytest.mark.parametrize("queue", ["doubtful", "sample", "rarest"])
