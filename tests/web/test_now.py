@@ -171,6 +171,11 @@ def test_a_daemon_that_was_killed_is_missed_and_found_again(page: Page, own: Sta
     page.get_by_text("Live: birdwatchd was started again").wait_for()
     assert not page.get_by_role("alert").is_visible()
     see_one_marked(page, own, now(page))
+    # A source that a reload brings is there without anybody's doing.
+    own.config.write_text(own.config.read_text().replace("name: pond", "name: lake"))
+    own.reload()
+    page.get_by_role("region", name="lake").get_by_text("deaf", exact=True).wait_for()
+    assert page.get_by_role("region", name="pond").count() == 0
 
 
 @pytest.mark.long

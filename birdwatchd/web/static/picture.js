@@ -9,6 +9,7 @@ const KEPT_SECONDS = 45;
 const LATE_SECONDS = 0.4; // so far the picture lags behind, for what the network needs now and then
 const DEAF_SECONDS = 1.5; // later than that, what is missing is no delay any more
 const FLOOR_SECONDS = 8; // so quickly it gets used to other noise
+const STEP_SECONDS = 2; // by more than that, somebody has set a clock
 const CURSOR_SECONDS = 0.6;
 const MARKED_HZ = [500, 1000, 2000, 4000, 8000];
 
@@ -74,7 +75,8 @@ export class Picture {
     this.gaps = this.gaps.filter((gap) => gap[1] > this.begin);
     const lead = this.end - performance.now() / 1000;
     // The message that was least late tells what time it is there.
-    this.lead = this.lead === null ? lead : Math.max(lead, this.lead - 0.002);
+    const isNear = this.lead !== null && this.lead - lead < STEP_SECONDS;
+    this.lead = isNear ? Math.max(lead, this.lead - 0.002) : lead;
   }
 
   adapt(values, seconds) {
