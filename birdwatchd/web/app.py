@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pkgutil
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def create_app(house: House) -> FastAPI:
     database = house.database
     sessions = Sessions(database.with_name(f"{database.name}.sessions"))
     app.state.house, app.state.sessions, app.state.doorkeeper = house, sessions, Doorkeeper()
-    app.state.live = Live(house)
+    app.state.live, app.state.ending = Live(house), asyncio.Event()
     app.state.templates = make_templates()
     app.state.paths = set()
     for prefix, package in (("", pages), (API, api)):

@@ -44,11 +44,12 @@ class Server:
             import uvicorn
 
             from birdwatchd.web.app import create_app
+            from birdwatchd.web.serving import Serving
         except ImportError as error:
             raise ServiceError(_missing(error)) from error
         place = listen(self._config)
         app = create_app(self._house)
-        self._server = uvicorn.Server(
+        self._server = Serving(
             uvicorn.Config(
                 app,
                 lifespan="off",
@@ -61,7 +62,8 @@ class Server:
                 server_header=False,
                 timeout_graceful_shutdown=1,
                 forwarded_allow_ips=list(self._config.proxies),
-            )
+            ),
+            app.state.ending,
         )
         self._thread = threading.Thread(target=self._server.run, args=([place],), name="web", daemon=True)
         self._thread.start()

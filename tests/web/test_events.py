@@ -17,6 +17,7 @@ from birdwatchd.store.recorder import Recorder
 from birdwatchd.web.api import events
 from tests.rows import BLACKBIRD, GREAT_TIT, detection
 from tests.web.made_up import made_up
+from tests.web.station import station as running_station
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -38,7 +39,7 @@ class Wood:
     """A station that hears what a test says."""
 
     def __init__(self, station: MadeUp, recorder: Recorder) -> None:
-        self.station, self.recorder = station, recorder
+        self.station, self.recorder, self.ending = station, recorder, asyncio.Event()
 
     def hear(self, *found: Detection) -> None:
         self.recorder.record(*found)
@@ -52,7 +53,7 @@ class Wood:
         sources: frozenset[str] = frozenset(),
     ) -> AsyncGenerator[str]:
         house = self.station.house()
-        return events._stream(house, cursor or events._end(house), species, sources)
+        return events._stream(house, cursor or events._end(house), self.ending, species, sources)
 
 
 @pytest.fixture
@@ -140,6 +141,17 @@ def test_a_silent_connection_is_kept_open(wood: Wood, monkeypatch: pytest.Monkey
     assert asyncio.run(listen()) == ": listening\nid: \n\n"
 
 
+def test_a_server_that_ends_ends_its_streams(wood: Wood) -> None:
+    async def listen() -> list[str]:
+        wood.ending = asyncio.Event()
+        async with aclosing(wood.stream()) as stream, asyncio.timeout(20):
+            await anext(stream)
+            asyncio.get_running_loop().call_later(0.05, wood.ending.set)
+            return [block async for block in stream]
+
+    assert asyncio.run(listen()) == []
+
+
 def test_a_place_that_is_gone_is_told_and_left(wood: Wood) -> None:
     async def listen() -> list[tuple[str, str, str]]:
         wood.hear(TIT)
@@ -192,3 +204,16 @@ def test_the_real_daemon_tells_what_it_hears(station: Station) -> None:
         lines = answer.iter_lines()
         next(line for line in lines if line.startswith("event: "))
         assert json.loads(next(lines).removeprefix("data: "))["start"] >= said["start"]
+
+
+@pytest.mark.long
+def test_a_daemon_that_stops_waits_for_no_stream(tmp_path: Path, tiny_bundle: Path) -> None:
+    with running_station(tmp_path, tiny_bundle, seconds=60) as own:
+        assert own.process is not None
+        with httpx.stream("GET", f"{own.url}/api/v1/events", timeout=60) as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "retry: 3000"
+            own.process.terminate()
+            assert own.process.wait(60) == 0
+            list(lines)  # to its proper end
+        assert "exception" not in own.log

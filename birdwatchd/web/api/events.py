@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Query
+from fastapi import APIRouter, Header, HTTPException, Query, Request
 from starlette.responses import StreamingResponse
 
 from birdwatchd.config.species import matches
@@ -52,6 +52,8 @@ Names = Annotated[list[Annotated[str, Query(max_length=200)]], Query(max_length=
     },
 )
 async def events(
+    *,
+    request: Request,
     house: TheHouse,
     species: Annotated[Names, Query(description="Common or scientific names, `*` for anything.")] = [],  # noqa: B006 - FastAPI copies it
     source: Annotated[Names, Query(description="Of these sources only.")] = [],  # noqa: B006 - as above
@@ -76,14 +78,18 @@ async def events(
     if cursor is None:
         cursor = await asyncio.to_thread(_end, house)
     return StreamingResponse(
-        _stream(house, cursor, tuple(species), frozenset(source)),
+        _stream(house, cursor, request.app.state.ending, tuple(species), frozenset(source)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def _stream(
-    house: House, cursor: Cursor, species: tuple[str, ...], sources: frozenset[str]
+    house: House,
+    cursor: Cursor,
+    ending: asyncio.Event,
+    species: tuple[str, ...] = (),
+    sources: frozenset[str] = frozenset(),
 ) -> AsyncGenerator[str]:
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
@@ -93,7 +99,7 @@ async def _stream(
 
     with house.news.heard_by(wake):
         yield f"retry: {RETRY_MS}\n{_place(cursor)}"
-        while True:
+        while not ending.is_set():
             news.clear()
             # What is told is what the database has: so each event is a place to go on from.
             found = await asyncio.to_thread(_later, house, cursor)
@@ -110,11 +116,20 @@ async def _stream(
                     yield f"event: {one.state}\ndata: {record}\n{_place(cursor)}"
             if found:
                 continue
-            try:
-                await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
-            except TimeoutError:
+            if not await _any(news, ending, seconds=HEARTBEAT_SECONDS):
                 # With the place: what was passed over for its species need not be looked at again.
                 yield f": listening\n{_place(cursor)}"
+
+
+async def _any(*happenings: asyncio.Event, seconds: float) -> bool:
+    """Wait for one of them; False when none came in time."""
+    waiting = [asyncio.create_task(one.wait()) for one in happenings]
+    try:
+        done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+    return bool(done)
 
 
 def _place(cursor: Cursor) -> str:
