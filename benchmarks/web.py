@@ -71,6 +71,14 @@ MORE = (
     "/api/v1/detections?species=Turdus*&limit=500",
     "/api/v1/detections?min_score=0.9999&source=pond",
     "/why?at={day}T08:00",
+    "/review?days=365",
+    "/review?days=0&queue=sample",
+    "/review?days=0&queue=rarest",
+    "/review?days=0&species=Turdus%20merula",
+    "/figures?days=0",
+    "/figures?days=0&judged=all",
+    "/figures?days=365&judged=all&model=birdnet-2.4",
+    "/api/v1/reviews/queue?days=0&count=50",
 )
 """Questions that take more than the path alone."""
 console = Console(width=None if sys.stdout.isatty() else 120)

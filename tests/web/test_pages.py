@@ -28,7 +28,12 @@ def addresses(station: Station) -> list[str]:
     wait_until(heard, "a detection that has ended", 60)
     first = httpx.get(f"{station.url}/sources").text
     entries = sorted({piece.partition('"')[0] for piece in first.split('<a href="')[1:]})
-    deeper = [f"/detection/{heard()[0]['id']}", "/species/Testus%20altus", "/nothing-is-here"]
+    deeper = [
+        f"/detection/{heard()[0]['id']}",
+        "/species/Testus%20altus",
+        "/figures?judged=all",
+        "/nothing-is-here",
+    ]
     return [*entries, *deeper]
 
 

@@ -235,7 +235,11 @@ def reviews_of_a_detection(found: Found, house: TheHouse, database: Reading) -> 
     return [_record(one, house) for one in reviews.of(database, found.id)]
 
 
-@router.post("/detections/{id}/reviews", status_code=201, responses={404: {"model": Trouble}})
+@router.post(
+    "/detections/{id}/reviews",
+    status_code=201,
+    responses={code: {"model": Trouble} for code in (403, 404, 413)},
+)
 def say(
     request: Request, house: TheHouse, identity: DetectionId, said: Annotated[NewReview, Body()]
 ) -> ReviewRecord:
