@@ -20,7 +20,9 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,7 @@ import torch
 from train.dataset import windows
 from train.evaluate import evaluation
 from train.fit import fit
-from train.folds import cross_validate
+from train.folds import VALIDATION_SHARE, folds, judge
 from train.listener import of_trained
 from train.manifest import Row, labels_in
 from train.networks import build
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from train.evaluate import Evaluation
+    from train.folds import Fold, Judged
     from train.listener import Listener
 
 SHARED = Path(os.environ.get("BIRDWATCHD_SHARED", Path(__file__).parents[2] / "shared")) / "data"
@@ -69,20 +72,30 @@ def rows_of(name: str) -> list[Row]:
     ]
 
 
-def validated(rows: Sequence[Row], overrides: Sequence[str]) -> Evaluation:
+def validated(
+    rows: Sequence[Row], overrides: Sequence[str], *, validation_share: float = VALIDATION_SHARE
+) -> Evaluation:
     """Cross-validate the settings on the folds of the rows."""
+    parts = [judged(fold, rows, overrides)[0] for fold in folds(rows, validation_share=validation_share)]
+    network = load_settings(None, overrides).network
+    return evaluation(network, [label.common_name for label in labels_in(rows)], parts)
+
+
+def judged(fold: Fold, rows: Sequence[Row], overrides: Sequence[str]) -> tuple[Judged, float]:
+    """What is said of one fold, and the processor time that it took, in seconds."""
+    began = time.process_time()
     settings = load_settings(None, overrides)
     labels = labels_in(rows)
     with tempfile.TemporaryDirectory() as folder:
 
-        def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
-            print(f"fold {fold}", file=sys.stderr, flush=True)
-            place = Path(folder) / str(fold)
-            trained = fit(settings, train_rows, validation_rows, place, labels=labels, display=Display())
-            return of_trained(trained, f"fold {fold}")
+        def trainer(number: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
+            print(f"fold {number}", file=sys.stderr, flush=True)
+            trained = fit(
+                settings, train_rows, validation_rows, Path(folder), labels=labels, display=Display()
+            )
+            return of_trained(trained, f"fold {number}")
 
-        parts = cross_validate(rows, trainer, precision=PRECISION)
-    return evaluation(settings.network, [label.common_name for label in labels], parts)
+        return judge(fold, trainer, precision=PRECISION), time.process_time() - began
 
 
 def tell(what: str, got: str, wanted: str) -> None:
@@ -104,20 +117,29 @@ def esc10(overrides: Sequence[str]) -> None:
 
 
 CNN_RECIPE = [
-    # Whole clips are five seconds; none of these sounds needs finer steps of time.
-    *("seconds=5", "hop_seconds=2.5", "front_end.hop_seconds=0.02"),
-    *("training.batch_size=16", "training.learning_rate=0.002", "training.epochs=60", "training.patience=60"),
+    # Clips are five seconds; none of these sounds needs finer steps of time.
+    *("members=3", "seconds=4", "hop_seconds=1", "front_end.hop_seconds=0.02"),
+    *("augment.speed=0.2", "augment.mixup_probability=0.6"),
+    *("training.batch_size=16", "training.learning_rate=0.002", "training.epochs=120"),
 ]
-"""Seen to learn on folds 2 to 4 and validated on fold 5, once; fold 1 took no part."""
+"""Length, speed and mixing were chosen by training on three folds and trying on a fourth, the fifth left out in turn."""
 
 
 def esc10_cnn(overrides: Sequence[str]) -> None:
-    """ESC-10, its five official folds, the small CNN from scratch."""
-    began, processor = time.perf_counter(), time.process_time()
-    found = validated(rows_of("esc10"), ["network=cnn", *CNN_RECIPE, *overrides])
+    """ESC-10, its five official folds, the small CNN from scratch, trained on all of the four other folds to the end."""
+    rows = rows_of("esc10")
+    settings = ["network=cnn", *CNN_RECIPE, *overrides]
+    began = time.perf_counter()
+    # Small convolutions use several cores badly: a process with one thread for each fold, as many as there are cores.
+    with ProcessPoolExecutor(
+        len(os.sched_getaffinity(0)), get_context("spawn"), torch.set_num_threads, (1,)
+    ) as pool:
+        waiting = [pool.submit(judged, fold, rows, settings) for fold in folds(rows, validation_share=0)]
+        done = [one.result() for one in waiting]
+    found = evaluation("cnn", [label.common_name for label in labels_in(rows)], [part for part, _ in done])
     minutes = (time.perf_counter() - began) / 60
-    on_two = (time.process_time() - processor) / 60 / 2
-    parameters = sum(one.numel() for one in build(load_settings(None, ["network=cnn"]), 10).parameters())
+    on_two = sum(seconds for _, seconds in done) / 60 / 2
+    parameters = sum(one.numel() for one in build(load_settings(None, settings), 10).parameters())
     tell("ESC-10, cnn from scratch, parameters", f"{parameters:,}", "at most 5,000,000")
     tell("ESC-10, cnn from scratch, accuracy", folds_told(found, "accuracy"), "mean 0.93")
     tell(

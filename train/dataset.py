@@ -91,21 +91,38 @@ class Windows:
         self._read_into(window, index, shift)
         return window
 
-    def read_all(self, indices: NDArray[np.int64], shifts: NDArray[np.int64]) -> Tensor:
-        """As `read`, many at once: float32 (n, length)."""
+    def read_all(
+        self,
+        indices: NDArray[np.int64],
+        shifts: NDArray[np.int64],
+        speeds: NDArray[np.float64] | None = None,
+    ) -> Tensor:
+        """As `read`, many at once: float32 (n, length). What is played at another speed is longer or shorter before."""
         read = np.zeros((len(indices), self.length), dtype=np.float32)
-        for window, index, shift in zip(read, indices.tolist(), shifts.tolist(), strict=True):
-            self._read_into(window, index, shift)
+        if speeds is None:
+            for window, index, shift in zip(read, indices.tolist(), shifts.tolist(), strict=True):
+                self._read_into(window, index, shift)
+            return torch.from_numpy(read)
+        for window, index, shift, speed in zip(
+            read, indices.tolist(), shifts.tolist(), speeds.tolist(), strict=True
+        ):
+            played = np.zeros(max(2, round(self.length * speed)), dtype=np.float32)
+            self._read_into(played, index, shift)
+            # A line between samples is no resampler, but what it spoils lies where microphones differ most.
+            window[:] = np.interp(
+                np.linspace(0, len(played) - 1, self.length), np.arange(len(played)), played
+            )
         return torch.from_numpy(read)
 
     def _read_into(self, window: NDArray[np.float32], index: int, shift: int) -> None:
         row, start, end = self.spans[index].tolist()
         first = self._first(row)
-        if end - first >= self.length:
-            start = min(max(start + shift, first), end - self.length)
+        length = len(window)
+        if end - first >= length:
+            start = min(max(start + shift, first), end - length)
             self._cache.read_into(window, self.keys[row], start)
         else:
-            offset = min(max(-shift, 0), self.length - (end - first))
+            offset = min(max(-shift, 0), length - (end - first))
             self._cache.read_into(window[offset : offset + end - first], self.keys[row], first)
 
     def _first(self, row: int) -> int:

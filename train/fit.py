@@ -194,8 +194,12 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
 
 
 def loss_of(logits: Tensor, targets: Tensor, settings: Settings) -> Tensor:
-    """Binary cross-entropy for each label by itself, or cross-entropy over all of them; the mean over the batch."""
+    """Binary cross-entropy for each label by itself, or cross-entropy over all of them; the mean over the batch.
+
+    The logits of several members, beneath each other, each answer for the same targets.
+    """
     smoothing = settings.training.label_smoothing
+    targets = targets.repeat(len(logits) // len(targets), 1)
     if settings.score == "softmax":
         shares = targets / targets.sum(dim=1, keepdim=True).clamp(min=1.0)  # of two clips mixed, half each
         return cross_entropy(logits, shares, label_smoothing=smoothing)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from birdwatchd.errors import UserError
 from train.calibrate import calibrate
+from train.listener import DEFAULT_THRESHOLD
 from train.scoring import Scores, score
 from train.splitting import deal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from train.listener import Listener
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     Trainer = Callable[[int, list[Row], list[Row]], Listener]
     """Fold, rows to train on, rows to validate on, to what came of it, not calibrated."""
     Hearing = Callable[[Listener, Sequence[Row]], Scores]
+    Judged = tuple[Scores, NDArray[np.float64]]
+    """Scores of a fold, and the thresholds that hold there, (labels,)."""
 
 VALIDATION_SHARE = 0.15
 
@@ -36,10 +40,13 @@ class Fold:
     test: list[Row]
 
 
-def folds(rows: Sequence[Row], *, seed: int = 0) -> Iterator[Fold]:
+def folds(
+    rows: Sequence[Row], *, seed: int = 0, validation_share: float = VALIDATION_SHARE
+) -> Iterator[Fold]:
     """Each fold of the rows in turn as the test; rows without one are trained on always.
 
-    The rest is dealt into training and validation by group, never with a look at the test.
+    The rest is dealt into training and validation by group, never with a look at the test; without a share for
+    validation, all of it is trained on.
 
     Raises:
         UserError: there are fewer than two folds, or a group stands in several.
@@ -50,7 +57,7 @@ def folds(rows: Sequence[Row], *, seed: int = 0) -> Iterator[Fold]:
     _refuse_divided(rows)
     for number in numbers:
         rest = [row for row in rows if row.fold != number]
-        shares = {"train": 1 - VALIDATION_SHARE, "validation": VALIDATION_SHARE}
+        shares = {"train": 1 - validation_share, "validation": validation_share}
         parts: dict[str, list[Row]] = {part: [] for part in shares}
         for row, part in zip(rest, deal(rest, shares, seed=seed), strict=True):
             parts[part].append(replace(row, split=part))
@@ -58,20 +65,37 @@ def folds(rows: Sequence[Row], *, seed: int = 0) -> Iterator[Fold]:
 
 
 def cross_validate(
-    rows: Sequence[Row], trainer: Trainer, *, precision: float, hearing: Hearing = score
-) -> list[tuple[Scores, NDArray[np.float64]]]:
-    """For each fold, what a model that does not know it says of it, calibrated, and the thresholds that hold there.
+    rows: Sequence[Row],
+    trainer: Trainer,
+    *,
+    precision: float,
+    hearing: Hearing = score,
+    validation_share: float = VALIDATION_SHARE,
+) -> list[Judged]:
+    """Each fold, as `judge` has it.
 
     Raises:
         UserError: the folds are none, or a training was refused.
     """
-    parts = []
-    for fold in folds(rows):
-        listener = trainer(fold.number, fold.train, fold.validation)
-        calibration, _ = calibrate(hearing(listener, fold.validation), precision=precision, said="")
-        found = hearing(listener, fold.test).changed(calibration.line.apply)
-        parts.append((found, calibration.thresholds))
-    return parts
+    return [
+        judge(fold, trainer, precision=precision, hearing=hearing)
+        for fold in folds(rows, validation_share=validation_share)
+    ]
+
+
+def judge(fold: Fold, trainer: Trainer, *, precision: float, hearing: Hearing = score) -> Judged:
+    """What a model that does not know the fold says of it, calibrated, and the thresholds that hold there.
+
+    Without rows to validate on it is not calibrated, and the thresholds are the daemon's.
+
+    Raises:
+        UserError: the training was refused.
+    """
+    listener = trainer(fold.number, fold.train, fold.validation)
+    if not fold.validation:
+        return hearing(listener, fold.test), np.full(len(listener.labels), DEFAULT_THRESHOLD)
+    calibration, _ = calibrate(hearing(listener, fold.validation), precision=precision, said="")
+    return hearing(listener, fold.test).changed(calibration.line.apply), calibration.thresholds
 
 
 def _refuse_divided(rows: Sequence[Row]) -> None:

@@ -106,8 +106,12 @@ class Waveforms:
         shifts = np.zeros(len(numbers), dtype=np.int64)
         if self._augmented and settings.shift:
             shifts = draw.integers(-windows.hop // 2, windows.hop // 2, len(numbers), endpoint=True)
+        speeds = None
+        if self._augmented and settings.speed:
+            most = np.log1p(settings.speed)
+            speeds = np.exp(draw.uniform(-most, most, len(numbers)))
         waveforms, targets = (
-            windows.read_all(numbers, shifts).to(self._device),
+            windows.read_all(numbers, shifts, speeds).to(self._device),
             self._targets[numbers].to(self._device),
         )
         if self._augmented:

@@ -16,6 +16,8 @@ from birdwatchd.model.network import open_module
 from train.frontend import LogMel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from train.settings import Settings
 
 
@@ -27,7 +29,11 @@ class Network(nn.Module):
     """Waveform float32 (batch, samples) in [-1, 1] to scores (batch, labels) in [0, 1]."""
 
     def __init__(
-        self, front_end: nn.Module, body: nn.Module, head: Head, score: Literal["sigmoid", "softmax"]
+        self,
+        front_end: nn.Module,
+        body: nn.Module,
+        head: Head | SideHead,
+        score: Literal["sigmoid", "softmax"],
     ) -> None:
         super().__init__()
         self.front_end = front_end
@@ -81,6 +87,34 @@ class Head(nn.Module):
         deviation = embeddings.std(dim=0)
         # A dim that is silent in the training clips must not shout elsewhere.
         self.deviation.copy_(deviation.clamp(min=0.1 * float(deviation.mean()) + 1e-6))
+
+
+class Side(nn.Module):
+    """Several bodies of one kind side by side: features to their embeddings one after another, (batch, members * dims)."""
+
+    def __init__(self, bodies: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([body(x) for body in self.bodies], dim=1)
+
+
+class SideHead(nn.Module):
+    """The heads of several bodies: their embeddings one after another to the mean of their logits, (batch, labels).
+
+    While they are trained, to the logits of all beneath each other, (members * batch, labels): each learns by itself, as
+    members that agree on everything would add nothing.
+    """
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        parts = embedding.chunk(len(self.heads), dim=1)
+        logits = [head(part) for head, part in zip(self.heads, parts, strict=True)]
+        return torch.cat(logits) if self.training else torch.stack(logits).mean(dim=0)
 
 
 class Residual(nn.Module):
@@ -201,11 +235,16 @@ def build(settings: Settings, labels: int) -> Network:
         dims = Ear.dims
     else:
         front_end = LogMel(settings.front_end, settings.sample_rate)
-        layers = Cnn() if settings.network == "cnn" else ResNet34()
-        dims = layers.dims
+        kind = Cnn if settings.network == "cnn" else ResNet34
+        dims = kind.dims
+        bodies = [kind() for _ in range(settings.members)]
+        layers = bodies[0] if len(bodies) == 1 else Side(bodies)
         # Convolutions on processors are a quarter quicker so.
         body = layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch leaves it so
-    head = Head(dims, labels, hidden=settings.hidden, dropout=settings.dropout)
+    heads = [
+        Head(dims, labels, hidden=settings.hidden, dropout=settings.dropout) for _ in range(settings.members)
+    ]
+    head = heads[0] if len(heads) == 1 else SideHead(heads)
     return Network(front_end, body, head, settings.score)
 
 

@@ -57,11 +57,13 @@ class AugmentSettings(Section):
     """What is done to a clip on the fly, so that no epoch sees it twice the same. Probabilities are per clip."""
 
     waveform: bool = True
-    """Off: gain, shift, noise and mixup are all left out, and features are computed once and kept."""
+    """Off: gain, shift, speed, noise and mixup are all left out, and features are computed once and kept."""
     gain_db: NonNegativeFloat = 6.0
     """Gain is drawn from -gain_db to +gain_db."""
     shift: bool = True
     """Windows begin up to half a hop earlier or later; within a padded window the sound is moved."""
+    speed: NonNegativeFloat = 0.0
+    """Played up to so much faster or slower, and higher or lower with it: 0.2 is a fifth faster to a sixth slower."""
     noise: tuple[Path, ...] = ()
     """Sound files, or folders of them, that are mixed in: field ambience without the birds to be learnt."""
     noise_probability: float = Field(default=0.5, ge=0, le=1)
@@ -112,6 +114,8 @@ class Settings(Section):
     """Name or path of the bundle whose backbone `birdnet` takes."""
     fine_tune: bool = False
     """Train the backbone too, not the head alone."""
+    members: PositiveInt = 1
+    """So many networks of the kind side by side, each of which learns by itself; the mean of their logits is scored."""
     hidden: NonNegativeInt = 0
     """Width of a hidden layer in the head; 0: none."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -157,6 +161,8 @@ class Settings(Section):
             fixed["seconds"],
         ):
             raise ValueError("the network birdnet takes 3 s at 48000 Hz and nothing else: leave both out")
+        if self.network == "birdnet" and self.members > 1:
+            raise ValueError("members are networks of one's own: birdnet has one backbone, leave members out")
         low, high = self.augment.snr_db
         if low > high:
             raise ValueError(f"augment.snr_db begins at {low:g} and ends at {high:g}: the lower comes first")

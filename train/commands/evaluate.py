@@ -45,6 +45,9 @@ SPLITS = ("train", "validation", "test", "all")
 @click.option("--cache", type=A_FOLDER, help="As for `fit`, for --folds.")
 @click.option("--precision", type=click.FloatRange(0.01, 1), default=0.95, show_default=True,
               help="That the thresholds are calibrated to, with --folds.")  # fmt: skip
+@click.option("--validation", type=click.FloatRange(0, 0.5), default=0.15, show_default=True,
+              help="Share of the other folds to validate and calibrate on, with --folds. 0: train on all, through all "
+              "epochs, uncalibrated.")  # fmt: skip
 def evaluate(files: tuple[Path, ...], **options: Any) -> None:
     """Judge MODEL, a checkpoint or a bundle, by the rows of MANIFEST; or a way to train, with --folds.
 
@@ -133,6 +136,7 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> Evaluation:
             trainer,
             precision=options["precision"],
             hearing=lambda listener, some: heard(listener, some, options["hop"]),
+            validation_share=options["validation"],
         )
     name = f"{settings.network} on {manifest.name}, {len(parts)} folds"
     return evaluation(name, [label.common_name for label in labels], parts)
