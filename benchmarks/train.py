@@ -120,7 +120,7 @@ CNN_RECIPE = [
     # Clips are five seconds; none of these sounds needs finer steps of time.
     *("members=3", "seconds=4", "hop_seconds=1", "front_end.hop_seconds=0.02"),
     *("augment.speed=0.2", "augment.mixup_probability=0.6"),
-    *("training.batch_size=16", "training.learning_rate=0.002", "training.epochs=120"),
+    *("training.batch_size=16", "training.learning_rate=0.002", "training.epochs=60"),
 ]
 """Length, speed and mixing were chosen by training on three folds and trying on a fourth, the fifth left out in turn."""
 

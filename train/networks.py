@@ -9,20 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from birdwatchd.errors import UserError
-from birdwatchd.model import birdnet_graph, catalog
-from birdwatchd.model.bundle import read_card
-from birdwatchd.model.network import open_module
+from train.ear import birdnet
 from train.frontend import LogMel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from train.settings import Settings
-
-
-NEARLY_NOTHING = 1e-4
-"""Added before a root is taken, whose slope at 0 has no end."""
 
 
 class Network(nn.Module):
@@ -205,23 +198,6 @@ class Cnn(nn.Module):
         return pooled
 
 
-class Ear(birdnet_graph.Body):
-    """BirdNET's body with another end: spectrograms (batch, 96, 511, 2) to (batch, 2048).
-
-    What was heard on the whole, and the most of it that was heard at once: a call that is short would drown in the mean.
-    Roots, as these dims are small in most clips and large in a few.
-    """
-
-    dims = 2 * birdnet_graph.EMBEDDING_DIMS
-    end = "root of mean and most of the patches"
-    """Marks embeddings that are kept."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        patches = self.patches(x)  # (batch, 6, 1024)
-        both = torch.cat([patches.mean(dim=1), patches.amax(dim=1)], dim=1)
-        return both.add(NEARLY_NOTHING).sqrt()  # (batch, 2048)
-
-
 def build(settings: Settings, labels: int) -> Network:
     """The network that `settings` ask for, with `labels` outputs; the weights of its backbone loaded, if it has one.
 
@@ -230,9 +206,10 @@ def build(settings: Settings, labels: int) -> Network:
         UserError: the bundle is none of BirdNET.
     """
     front_end: nn.Module
+    body: nn.Module
     if settings.network == "birdnet":
-        front_end, body = birdnet(settings)
-        dims = Ear.dims
+        front_end, ear = birdnet(settings)
+        body, dims = ear, ear.dims
     else:
         front_end = LogMel(settings.front_end, settings.sample_rate)
         kind = Cnn if settings.network == "cnn" else ResNet34
@@ -246,27 +223,3 @@ def build(settings: Settings, labels: int) -> Network:
     ]
     head = heads[0] if len(heads) == 1 else SideHead(heads)
     return Network(front_end, body, head, settings.score)
-
-
-def birdnet(settings: Settings) -> tuple[nn.Module, nn.Module]:
-    """Front end and body of the imported BirdNET, from its bundle.
-
-    Raises:
-        BundleError: the bundle is missing or damaged.
-        UserError: it is none of BirdNET.
-    """
-    path = catalog.find(settings.bundle)
-    read_card(path)
-    module = open_module(path)
-    try:
-        weights = module.body.state_dict()
-        body = Ear(weights["scale"].numpy(), weights["shift"].numpy())
-        body.load_state_dict(weights)
-    except (AttributeError, KeyError, RuntimeError) as error:
-        raise UserError(
-            f"{path} has not BirdNET's backbone, which the network birdnet is built on: name its bundle, or make it "
-            "with `birdwatchd model build birdnet`"
-        ) from error
-    front_end: nn.Module = module.front_end
-    body.requires_grad_(settings.fine_tune)
-    return front_end, body

@@ -13,10 +13,11 @@ from birdwatchd.errors import UserError
 from train import checkpoint
 from train.cache import cache_folder
 from train.dataset import windows as cut
+from train.ear import Ear
 from train.inputs import Waveforms, stage_of
 from train.kept import Computing, Kept, keep_embeddings, keep_features
 from train.manifest import Row, labels_in
-from train.networks import Ear, build
+from train.networks import build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,6 +192,7 @@ def _fit_front_end(network: Network, windows: Windows, seed: int) -> None:
 def _mark(network: Network, settings: Settings) -> str:
     """What stands for all that lies before the stage: the backbone, or the front end and its scale."""
     if settings.network == "birdnet":
-        return f"{checkpoint.backbone(settings)} {Ear.end}"
+        octaves = "" if settings.octaves == (0,) else f" at {settings.octaves}"
+        return f"{checkpoint.backbone(settings)} {Ear.end}{octaves}"
     mean = network.front_end.state_dict()["mean"]
     return f"{settings.front_end.model_dump_json()} {settings.sample_rate} {mean.flatten().tolist()}"

@@ -114,6 +114,9 @@ class Settings(Section):
     """Name or path of the bundle whose backbone `birdnet` takes."""
     fine_tune: bool = False
     """Train the backbone too, not the head alone."""
+    octaves: tuple[Literal[-1, 0, 1, 2], ...] = (0,)
+    """At which pitches BirdNET hears each window: 1 is an octave up and twice as fast, -1 an octave down. Each costs the work
+    of one window, -1 of two."""
     members: PositiveInt = 1
     """So many networks of the kind side by side, each of which learns by itself; the mean of their logits is scored."""
     hidden: NonNegativeInt = 0
@@ -161,6 +164,10 @@ class Settings(Section):
             fixed["seconds"],
         ):
             raise ValueError("the network birdnet takes 3 s at 48000 Hz and nothing else: leave both out")
+        if not self.octaves or len(set(self.octaves)) < len(self.octaves):
+            raise ValueError("octaves names each pitch once, and at least one: [0] is as it was recorded")
+        if self.network != "birdnet" and self.octaves != (0,):
+            raise ValueError("octaves are for the network birdnet: leave them out")
         if self.network == "birdnet" and self.members > 1:
             raise ValueError("members are networks of one's own: birdnet has one backbone, leave members out")
         low, high = self.augment.snr_db
