@@ -23,7 +23,9 @@ MOST_THRESHOLD = 0.99
 def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibration, list[str]]:
     """Calibrate from what the network, not calibrated yet, says of validation data.
 
-    The lines are fitted to segments, the thresholds to windows, pooled as the daemon pools them.
+    The lines are fitted to segments, the thresholds to windows, as the daemon decides on them. In clips that hold nothing
+    no threshold lets anything through, whatever the precision: a garden is quiet most of the day, and what is heard in a few
+    minutes of wind would be heard in every storm.
 
     Args:
         scores: of data that the network was not trained on.
@@ -34,9 +36,11 @@ def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibrati
         The calibration, and the labels that do not reach that precision where they are still found.
     """
     line = fit_line(*scores.by_segment)
-    truth, pooled = scores.changed(line.apply).by_window
+    truth, decisive = scores.changed(line.apply).by_window
+    nothing = ~truth.any(axis=1)
     found = [
-        threshold_for(truth[:, label], pooled[:, label], precision) for label in range(len(scores.names))
+        threshold_for(truth[:, label], decisive[:, label], precision, nothing)
+        for label in range(len(scores.names))
     ]
     thresholds = np.array([threshold for threshold, _ in found])
     unreached = [name for name, (_, reached) in zip(scores.names, found, strict=True) if not reached]
@@ -44,15 +48,19 @@ def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibrati
 
 
 def threshold_for(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], precision: float
+    truth: NDArray[np.bool_],
+    scores: NDArray[np.floating],
+    precision: float,
+    nothing: NDArray[np.bool_] | None = None,
 ) -> tuple[float, bool]:
     """The lowest threshold with which the claims are right often enough, and whether there is one.
 
-    It lies halfway between the lowest score that still claims and the next one below it, and within 0.5 and 0.99. Where
-    no threshold will do, it lies above every wrong claim.
+    It lies halfway between the lowest score that still claims and the next one below it, within 0.5 and 0.99, and above all
+    scores of `nothing`, bool (n,). Where no threshold will do, it lies above every wrong claim.
     """
     levels, precisions, _ = precision_recall(truth, scores)
-    enough = np.flatnonzero(precisions >= precision)
+    least = float(scores[nothing].max(initial=0.0)) if nothing is not None else 0.0
+    enough = np.flatnonzero((precisions >= precision) & (levels > least))
     if not truth.any() or not len(enough):
         wrong = float(scores[~truth].max(initial=0.0))
         return float(np.clip((1 + wrong) / 2, LEAST_THRESHOLD, MOST_THRESHOLD)), False

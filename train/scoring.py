@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS = 6.0
 """What the daemon decides on, unless its config says otherwise."""
+MIN_HITS = 2
+"""So many segments of it have to reach the threshold, unless its config says otherwise."""
 BATCH = 16
 SILENCE = 1e-5
 """Root mean square below which the daemon classifies nothing, -100 dBFS."""
@@ -49,9 +51,19 @@ class Scored:
         return mean
 
     def windows(self, per_window: int) -> NDArray[np.float32]:
-        """Pooled scores as the daemon has them, (windows, labels), of every `per_window` neighbouring segments."""
+        """What the daemon decides by, (windows, labels), in every `per_window` neighbouring segments."""
         last = max(1, len(self.values) - per_window + 1)
-        return np.stack([pool(self.values[first : first + per_window]) for first in range(last)])
+        return np.stack([decisive(self.values[first : first + per_window]) for first in range(last)])
+
+
+def decisive(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The highest threshold with which the daemon still detects, float32 (segments, labels) to (labels,).
+
+    The pooled score has to reach it, and so do `MIN_HITS` segments, or all where there are fewer.
+    """
+    hits = min(MIN_HITS, len(values))
+    lowest_hit: NDArray[np.float32] = np.partition(values, len(values) - hits, axis=0)[len(values) - hits]
+    return np.minimum(lowest_hit, pool(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ class Scores:
 
     @property
     def by_window(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Truth and pooled scores, each (windows, labels)."""
+        """Truth and what the daemon decides by, each (windows, labels)."""
         windows = [one.windows(self.per_window) for one in self.rows]
         return self._truth([len(one) for one in windows]), np.concatenate(windows)
 

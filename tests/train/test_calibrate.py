@@ -71,6 +71,15 @@ def test_the_threshold_is_the_lowest_with_that_precision() -> None:
     assert threshold_for(truth, scores, 0.9) == pytest.approx((0.75, True))
 
 
+def test_in_clips_that_hold_nothing_no_share_of_wrong_claims_is_borne() -> None:
+    truth = np.array([True] * 30 + [False, False, True])
+    scores = np.array([0.9] * 28 + [0.8, 0.7, 0.75, 0.2, 0.6])
+    nothing = np.array([False] * 30 + [True, True, False])
+    assert threshold_for(truth, scores, 0.95) == pytest.approx((0.5, True))
+    assert threshold_for(truth, scores, 0.95, nothing) == pytest.approx((0.775, True))
+    assert threshold_for(truth, scores, 0.95, ~truth & ~nothing) == pytest.approx((0.5, True))
+
+
 def test_no_threshold_lies_below_one_half() -> None:
     assert threshold_for(np.array([True, False]), np.array([0.3, 0.1]), 0.9) == (0.5, True)
 
@@ -85,7 +94,7 @@ def test_a_label_without_positives_is_not_reached() -> None:
     assert threshold_for(np.array([False]), np.array([0.2]), 0.9) == pytest.approx((0.6, False))
 
 
-def test_thresholds_are_of_windows_as_the_daemon_pools_them() -> None:
+def test_thresholds_are_of_windows_as_the_daemon_decides_on_them() -> None:
     def clip(true: bool, *values: float) -> Scored:
         column = np.array(values, dtype=np.float32)[:, None]
         return Scored(Row(Path("a.wav"), ()), np.array([true]), tuple(map(float, range(len(values)))), column)
@@ -99,8 +108,8 @@ def test_thresholds_are_of_windows_as_the_daemon_pools_them() -> None:
     scores = Scores(("Testus altus",), rows, per_window=3)
     calibration, unreached = calibrate(scores, precision=1.0, said="tests")
     assert not unreached
-    truth, pooled = scores.changed(calibration.line.apply).by_window
-    assert ((pooled >= calibration.thresholds) == truth).all()
+    truth, decisive = scores.changed(calibration.line.apply).by_window
+    assert ((decisive >= calibration.thresholds) == truth).all()
 
 
 def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 
+from birdwatchd.config.schema import Deciding
+from birdwatchd.detection.gates import Offer, judge, pool
+from birdwatchd.domain import Label
 from birdwatchd.errors import UserError
 from tests.train.stand_in import LABELS, stand_in, tone
 from train.evaluate import evaluation
 from train.events import Matches
 from train.manifest import Row
 from train.report import write_report
-from train.scoring import score
+from train.scoring import decisive, score
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,10 +60,36 @@ def test_windows_are_those_of_the_daemon(tmp_path: Path) -> None:
     scores = score(listener, [row], hop_seconds=1.0)
     assert len(scores.rows[0].values) == 8
     assert scores.per_window == 5  # six seconds hold so many segments of two
-    truth, pooled = scores.by_window
-    assert pooled.shape == truth.shape == (4, 2)
-    best_two = np.sort(scores.rows[0].values[:5], axis=0)[-2:].mean(axis=0)
-    np.testing.assert_allclose(pooled[0], best_two)
+    truth, decisive = scores.by_window
+    assert decisive.shape == truth.shape == (4, 2)
+    second = np.sort(scores.rows[0].values[:5], axis=0)[-2]
+    np.testing.assert_allclose(decisive[0], second)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3, 7])
+def test_a_window_is_claimed_where_the_daemon_would_detect(segments: int) -> None:
+    draw = np.random.default_rng(segments)
+    values = draw.random((segments, 40), dtype=np.float32)
+    detected = decisive(values) >= 0.6
+    assert detected.any()
+    assert not detected.all()
+    for label in range(40):
+        offer = Offer(
+            label=Label(label, "Testus altus", "High Tone"),
+            pooled=float(pool(values)[label]),
+            values=values[:, label],
+            threshold=0.6,
+            min_hits=Deciding().min_hits,
+            silent=False,
+            occurrence=None,
+            named=False,
+            wanted=True,
+            is_species=True,
+            minimum_occurrence=0.0,
+            voice=False,
+            resting_seconds=0.0,
+        )
+        assert (judge(offer)[0] == "detection") == detected[label]
 
 
 def test_silence_is_not_heard_and_does_not_count_in_the_clip(tmp_path: Path) -> None:
