@@ -14,11 +14,12 @@ EPSILON = 1e-5
 """Scores are kept so far from 0 and 1: beyond it, a float32 is too coarse for its logit to be the same elsewhere."""
 STEPS = 100
 ENOUGH = 1e-10
-RIDGE = np.array([4.0, 1.0])
-"""How strongly a line is pulled to where it is believed to lie beforehand: within 0.5 of that scale and 1 of that shift.
+RIDGE = np.array([16.0, 4.0])
+"""How strongly a line is pulled to where it is believed to lie beforehand: within 0.25 of that scale and 0.5 of that shift.
 
 That is the line that all labels share, and its own beforehand the scores as they are. A shared line changes no order, so
-that five clips of a label cannot favour it over others; with five hundred the pull hardly counts.
+that five clips of a label cannot favour it over others; with five hundred the pull hardly counts. How strong it is was
+settled on recordings of none of the benchmarks: docs/decisions/0024.
 """
 
 
