@@ -88,6 +88,23 @@ def test_a_short_clip_is_padded_and_stays_whole_when_it_is_moved(tmp_path: Path)
     assert np.array_equal(cut.read(0, shift=-80000)[8000:], cut.read(0)[:8000])
 
 
+def test_what_is_played_faster_is_higher_and_still_of_its_own_stretch(tmp_path: Path) -> None:
+    time = np.arange(10 * 8000) / 8000
+    soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * np.where(time < 6, 400, 3000) * time), 8000)
+    rows = [Row(tmp_path / "a.wav", ("tit",), start=2.0, end=6.0)]
+    cut = windows(rows, SETTINGS, labels_in(rows), folder=tmp_path / "cache")
+    last = np.full(3, len(cut) - 1)
+    for played, speed in zip(
+        cut.read_all(last, np.zeros(3, dtype=np.int64), np.array([0.5, 1.0, 1.5])),
+        (0.5, 1.0, 1.5),
+        strict=True,
+    ):
+        spectrum = np.abs(np.fft.rfft(played.numpy()))
+        assert spectrum.argmax() * 8000 / cut.length == pytest.approx(400 * speed, abs=1)
+    plain = cut.read_all(last[:1], np.zeros(1, dtype=np.int64))
+    assert np.array_equal(plain[0].numpy(), cut.read(len(cut) - 1))
+
+
 def test_digital_silence_is_not_taken_for_what_the_label_says(tmp_path: Path) -> None:
     samples = np.zeros(6 * 8000)
     samples[:4000] = 0.1
