@@ -37,7 +37,7 @@ def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibrati
     """
     line = fit_line(*scores.by_segment)
     truth, decisive = scores.changed(line.apply).by_window
-    nothing = ~truth.any(axis=1)
+    nothing = np.flatnonzero(~truth.any(axis=1))
     found = [
         threshold_for(truth[:, label], decisive[:, label], precision, nothing)
         for label in range(len(scores.names))
@@ -51,12 +51,12 @@ def threshold_for(
     truth: NDArray[np.bool_],
     scores: NDArray[np.floating],
     precision: float,
-    nothing: NDArray[np.bool_] | None = None,
+    nothing: NDArray[np.int64] | None = None,
 ) -> tuple[float, bool]:
     """The lowest threshold with which the claims are right often enough, and whether there is one.
 
     It lies halfway between the lowest score that still claims and the next one below it, within 0.5 and 0.99, and above all
-    scores of `nothing`, bool (n,). Where no threshold will do, it lies above every wrong claim.
+    scores that are numbered in `nothing`. Where no threshold will do, it lies above every wrong claim.
     """
     levels, precisions, _ = precision_recall(truth, scores)
     least = float(scores[nothing].max(initial=0.0)) if nothing is not None else 0.0

@@ -43,7 +43,7 @@ class Octaves(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         pieces = [piece for octave in self.octaves for piece in self._moved(waveform, octave)]
         spectrograms: Tensor = self.front_end(torch.stack(pieces, dim=1).flatten(0, 1))
-        return spectrograms.unflatten(0, (-1, len(pieces)))
+        return spectrograms.reshape(-1, len(pieces), *spectrograms.shape[1:])
 
     def _moved(self, waveform: Tensor, octave: int) -> Sequence[Tensor]:
         """Pieces, each (batch, samples)."""
@@ -60,7 +60,7 @@ class Octaves(nn.Module):
         samples = waveform.shape[1]
         # The last sample has no successor to be led to.
         slow = pad(slow[:, : factor * samples], (0, max(0, factor * samples - slow.shape[1])))
-        return slow.split(samples, dim=1)
+        return torch.split(slow, samples, dim=1)
 
 
 def low_pass(factor: int) -> Tensor:
@@ -89,11 +89,10 @@ class Ear(birdnet_graph.Body):
         self.dims = 2 * birdnet_graph.EMBEDDING_DIMS * len(self.pieces)
 
     def forward(self, x: Tensor) -> Tensor:
-        patches = self.patches(x.flatten(0, 1)).unflatten(
-            0, (-1, sum(self.pieces))
-        )  # (batch, pieces, 6, 1024)
+        patches = self.patches(x.flatten(0, 1))  # (batch * pieces, 6, 1024)
+        patches = patches.reshape(-1, sum(self.pieces), *patches.shape[1:])
         ends = []
-        for heard in patches.split(self.pieces, dim=1):
+        for heard in torch.split(patches, self.pieces, dim=1):
             ends += [heard.mean(dim=(1, 2)), heard.amax(dim=(1, 2))]
         return torch.cat(ends, dim=1).add(NEARLY_NOTHING).sqrt()
 

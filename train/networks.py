@@ -109,6 +109,11 @@ class SideHead(nn.Module):
         logits = [head(part) for head, part in zip(self.heads, parts, strict=True)]
         return torch.cat(logits) if self.training else torch.stack(logits).mean(dim=0)
 
+    def fit(self, embeddings: Tensor) -> None:
+        """As `Head.fit`, each from its own part."""
+        for head, part in zip(self.heads, embeddings.chunk(len(self.heads), dim=1), strict=True):
+            head.fit(part)  # type: ignore[operator] # torch types it as a Tensor or Module
+
 
 class Residual(nn.Module):
     """Two 3 x 3 convolutions with a way around them. The block of ResNet-18 and 34 (He et al. 2015)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from train.fit import Learner, loss_of
 from train.networks import Network, SideHead, build
@@ -17,9 +18,14 @@ def network() -> Network:
     torch.manual_seed(0)
     made = build(SETTINGS, 3)
     assert isinstance(made.head, SideHead)
-    for head in made.head.heads:
-        torch.nn.init.normal_(head.layers[-1].weight)
+    for last in lasts(made):
+        torch.nn.init.normal_(last.weight)
     return made
+
+
+def lasts(made: Network) -> list[nn.Linear]:
+    """The last layer of each head."""
+    return [layer for layer in made.head.modules() if isinstance(layer, nn.Linear)]
 
 
 def test_what_several_say_is_the_mean_of_what_each_of_them_says() -> None:
@@ -52,5 +58,5 @@ def test_each_of_several_learns_as_if_it_were_alone() -> None:
 
     before = gradient()
     with torch.no_grad():
-        made.head.heads[1].layers[-1].bias += 3  # the other one is wrong now, which is no affair of the first
+        lasts(made)[1].bias.add_(3.0)  # the other one is wrong now, which is no affair of the first
     torch.testing.assert_close(gradient(), before)
