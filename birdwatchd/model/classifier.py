@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, Self
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from birdwatchd.model.bundle import Card
+    from birdwatchd.model.lanes import Lanes
     from birdwatchd.model.network import Device, Precision
 
 logger = structlog.get_logger(__name__)
@@ -39,6 +41,7 @@ class Classifier:
         device: Device,
         threads: int,
         batch_size: int,
+        lanes: Lanes | None = None,
     ) -> None:
         """Use `load`."""
         self.path = path
@@ -47,6 +50,7 @@ class Classifier:
         self._network = network
         self._threads = threads
         self._batch_size = batch_size
+        self._lanes = lanes
         self._pool = self._new_pool()
 
     @classmethod
@@ -69,12 +73,16 @@ class Classifier:
         card = read_card(path, language)
         import torch
 
+        from birdwatchd.model.lanes import LANES, Lanes
         from birdwatchd.model.network import choose_device, load_network
 
         torch.set_num_threads(1)
         chosen = choose_device(device)
+        lanes = None
         try:
             network = load_network(path, card, device=chosen, precision=precision)
+            if chosen == "cuda":
+                lanes = Lanes(network, card.input_samples, batch_size)
         except RuntimeError as error:
             if chosen == "cpu":
                 raise
@@ -86,8 +94,8 @@ class Classifier:
             logger.error("gpu failed, using the cpu", error=str(error).strip())  # noqa: TRY400 - the message is enough
             chosen = "cpu"
             network = load_network(path, card, device=chosen, precision="full")
-        threads = 1 if chosen == "cuda" else inference_threads or min(cores(), MOST_THREADS)
-        return cls(path, card, network, device=chosen, threads=threads, batch_size=batch_size)
+        threads = LANES if lanes else inference_threads or min(cores(), MOST_THREADS)
+        return cls(path, card, network, device=chosen, threads=threads, batch_size=batch_size, lanes=lanes)
 
     @property
     def batch_limit(self) -> int:
@@ -138,6 +146,8 @@ class Classifier:
         return np.concatenate(list(parts))
 
     def _call(self, method: str, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._lanes is not None and method == "forward":
+            return self._lanes(batch)
         import torch
 
         with torch.inference_mode():
@@ -154,6 +164,10 @@ class Classifier:
         )
         self._network = load_network(self.path, self.card, device="cpu", precision="full")
         self.device = "cpu"
+        if self._lanes is not None:
+            # Page-locked memory that is let go of after a fault takes the process with it: so it never is.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._lanes))
+            self._lanes = None
         self.close()
         self._threads = min(cores(), MOST_THREADS)
         self._pool = self._new_pool()

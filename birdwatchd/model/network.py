@@ -62,6 +62,8 @@ def load_network(path: Path, card: Card, *, device: Device, precision: Precision
     # What is wrong with the bundle shows on the CPU; a fault after this is the GPU's.
     expected = probe(module, path, card)
     torch.backends.cudnn.allow_tf32 = False  # it would move scores by some thousandths
+    # Fusing compiles anew for every size of a batch: that took seconds, and gave nothing.
+    torch._C._jit_set_texpr_fuser_enabled(False)  # noqa: SLF001 - there is no public way
     module = module.to(device)
     if precision == "half":
         halve(module, path)
