@@ -30,6 +30,8 @@ LARGEST_DRIFT = 200e-6
 """No sound card is further off than this; what goes beyond it is loss."""
 LIKELY_DRIFT = 50e-6
 """How far off a card usually is: keeps the line sober while it has seen little."""
+PAUSE_SECONDS = 1.0
+"""Nothing came for so long: what had to wait meanwhile comes at once, then."""
 DOUBT_SECONDS = 300.0
 """So long after a shortfall was taken for loss it may turn out that the sound was late, very late."""
 KNOTS = 1000
@@ -62,6 +64,7 @@ class SampleClock:
         wall: Callable[[], float] = time.time,
         tolerance_seconds: float = 0.1,
         settle_seconds: float = 2.5,
+        prompt_seconds: float | None = None,
         first: int = 0,
     ) -> None:
         """Start counting now.
@@ -72,6 +75,8 @@ class SampleClock:
             wall: seconds since 1970, UTC.
             tolerance_seconds: a larger shortfall is loss.
             settle_seconds: it has to last so long; until then the missing blocks may merely be late.
+            prompt_seconds: the same after a pause in which nothing came at all, from the last that was caught up with
+                on; as ever when left out, as a network may hold sound back for longer.
             first: the index of the first sample.
         """
         self._rate = sample_rate
@@ -79,6 +84,7 @@ class SampleClock:
         self._wall = wall
         self._tolerance = tolerance_seconds
         self._settle = settle_seconds
+        self._prompt = prompt_seconds
         now = monotonic()
         self._knots = [_Knot(first, now, 1 / sample_rate, wall() - now)]
         self.steps: tuple[ClockStep, ...] = ()
@@ -92,6 +98,8 @@ class SampleClock:
         self._slots: list[tuple[float, float]] = []  # (x, smallest delay)
         self._slot_start = 0.0
         self._slot_least: tuple[float, float] | None = None
+        self._observed = now
+        self._paused = False  # nothing came for a while, and not all that is missing has come since
         self._short_since = 0.0
         self._short_by = 0.0
         self._short_count = 0
@@ -118,11 +126,15 @@ class SampleClock:
             self._knots = [_Knot(0, monotonic - x, 1 / self._rate, self._knots[-1].offset)]
             self._restart(x, monotonic - x)
         self._follow_wall(index)
+        if self._prompt is not None and monotonic - self._observed > PAUSE_SECONDS:
+            self._paused = True
+        self._observed = monotonic
         delay = monotonic - x - self._missing
         late = delay - self._line(x)
         if late > self._tolerance:
             return self._weigh(late, index, monotonic)
         self._short_count = 0
+        self._paused = False
         if late < -self._tolerance / 2:  # no block is early: the line was too late
             found = self._find(-late, monotonic)
             self._restart(x, delay + found)
@@ -159,6 +171,8 @@ class SampleClock:
         seconds = max(0.0, monotonic - expected)
         self._missing += seconds
         self._doubtful = 0.0
+        self._paused = False
+        self._observed = monotonic
         self._anchored = True
         x = index / self._rate
         self._restart(x, monotonic - x - self._missing)
@@ -188,13 +202,16 @@ class SampleClock:
 
     def _weigh(self, late: float, index: int, monotonic: float) -> float:
         """Decide whether what is missing is late (the backlog arrives after it) or lost."""
-        if self._short_count == 0:
+        catches_up = self._paused and late < self._short_by - self._tolerance / 2
+        if self._short_count == 0 or catches_up:
             self._short_since, self._short_by = monotonic, late
         self._short_count += 1
         self._short_by = min(self._short_by, late)
-        if monotonic - self._short_since < self._settle or self._short_count < 3:  # noqa: PLR2004 - not on two blocks
+        settle = self._prompt if self._paused and self._prompt is not None else self._settle
+        if monotonic - self._short_since < settle or self._short_count < 3:  # noqa: PLR2004 - not on two blocks
             return 0.0
         self._short_count = 0
+        self._paused = False
         self._missing += self._short_by
         self._doubtful += self._short_by
         self._doubtful_until = monotonic + DOUBT_SECONDS

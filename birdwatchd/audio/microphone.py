@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.1
+PROMPT_SECONDS = 0.5
+"""After a pause, sound that waited for us comes at once: when nothing more is caught up with for so long, the rest is lost."""
 LOOK_SECONDS = 1.0
 """How often it is looked, during a pause, whether something has changed."""
 GOOD_SECONDS = 10.0
@@ -156,7 +158,7 @@ class Microphone:
 
     def _make_ring(self, rate: int) -> None:
         self.ring = Ring(math.ceil(self._ring_seconds * rate), rate, self._first_sample)
-        self.clock = SampleClock(rate, first=self._first_sample)
+        self.clock = SampleClock(rate, prompt_seconds=PROMPT_SECONDS, first=self._first_sample)
         self._intake = Intake(self.ring, self.clock, self._wake)
         self._mute = Mute(self.ring)
 

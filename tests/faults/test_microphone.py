@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from tests.faults.station import BYSTANDER, Station, elapsed, tell
+from tests.faults.ear import STEP
+from tests.faults.station import BYSTANDER, ROOT, Station, elapsed, tell
 from tests.integration.soundserver import SoundServer, needs_sound_server
+from tests.soak.player import Player
+from tests.soak.sound import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 pytestmark = [needs_sound_server, pytest.mark.long]
 
@@ -150,3 +158,63 @@ def test_a_sound_server_that_is_not_there_yet_is_waited_for_under_systemd(
     assert garden.causes == {"device gone": pytest.approx(lost, abs=1.0)}, garden
     assert garden.expected == pytest.approx(truth, abs=1.5), garden
     assert set(bystander.causes) <= {"connecting"}, bystander
+
+
+class Noise:
+    """Sound in which no moment is like another, and the time since it began."""
+
+    def __init__(self) -> None:
+        self.samples = np.random.default_rng(5).integers(-8000, 8000, 120 * RATE).astype(np.int16)
+        self.epoch, self._began = time.time(), time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def sound(self, start: int, stop: int) -> NDArray[np.int16]:
+        return self.samples[start:stop]
+
+    def find(self, piece: NDArray[np.int16]) -> float | None:
+        """When that sounded, in seconds since it began; None for what never did."""
+        at = self.samples.tobytes().find(piece.tobytes())
+        return at / 2 / RATE if at >= 0 else None
+
+
+@pytest.mark.parametrize(("who", "seconds"), [("server", 3.0), ("server", 8.0), ("daemon", 20.0)])
+def test_whatever_stood_still_sound_is_dated_when_it_sounded(
+    server: SoundServer, tmp_path: Path, who: str, seconds: float
+) -> None:
+    """But for the moment in which it is found out what is gone for good."""
+    stall = "60" if who == "daemon" else "5"  # it shall go on with what it has, not begin anew
+    noise = Noise()
+    player = Player(server, noise, noise)
+    with player:
+        ear = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.ear", tmp_path / "ear", str(seconds + 20), stall],
+            env={**server.environment, "PYTHONPATH": str(ROOT)},
+        )
+        time.sleep(8)
+        if who == "server":
+            server.freeze()
+            time.sleep(seconds)
+            server.thaw()
+        else:
+            ear.send_signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            ear.send_signal(signal.SIGCONT)
+        back = noise.elapsed
+        assert ear.wait(60) == 0
+    found = np.load(tmp_path / "ear.npz")
+    errors = {"before": [0.0], "after": [0.0]}
+    for number, date in enumerate(found["dates"]):
+        piece = found["heard"][number * STEP :][: STEP // 100]
+        true = noise.find(piece) if np.abs(piece).max() > 0 else None
+        if true is not None and player.was_steady(true, true) and abs(true - back) > 1:
+            errors["before" if true < back else "after"].append(date - noise.epoch - true)
+    for when, all_of_them in errors.items():
+        worst = max(all_of_them, key=abs)
+        tell(f"{who} stopped for {seconds} s, {when}: {len(all_of_them)} dates, {worst:+.2f} s at the worst")
+        assert len(all_of_them) > 30, when
+        assert abs(worst) < 0.7, when
+    if who == "daemon":
+        assert 3 < sum(found["gaps"]) < seconds + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from tests.soak.sound import RATE, SLOT_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from tests.soak.keeper import Keeper
     from tests.soak.world import World
@@ -35,6 +38,10 @@ SHORT_SECONDS = 1800.0
 """So short a soak may have no undisturbed moment at all."""
 WORST_DATING_SECONDS = 2.0
 """What nothing delayed is dated better than so: a network's stream is not said to be late before."""
+PIECE_SECONDS = 2
+"""So much of a clip is looked for at once."""
+UNKNOWN = math.inf
+"""Nobody can say what sounded."""
 REACH_SECONDS = 30.0
 """So far around its time a clip's sound is looked for."""
 DURABLE = {"tell-home": "mqtt", "server": "webhook"}
@@ -339,19 +346,22 @@ def _judge_clips(verdict: Verdict, trial: Trial, detections: dict[str, Any]) -> 
         written = (path.stat().st_mtime - world.clock.epoch) * world.clock.speed
         if said["clip"]["gaps"] or any(first < written < last for first, last in stepped):
             continue
+        source = said["detection"]["source"]
         start = datetime.fromisoformat(said["clip"]["start"]).timestamp() - world.clock.epoch
-        offset = _offset(world, said["detection"]["source"], path, start)
+        offset = _offset(world, source, path, start)
+        if offset == UNKNOWN:
+            continue
         if offset is None:
-            strange.append(f"{said['detection']['source']} at {start:.0f} s")
-        elif trial.is_disturbed(written - 60, written):
+            strange.append(f"{source} at {start:.0f} s")
+        elif source in world.streams and trial.is_disturbed(written - 60, written):
             disturbed.append(offset)
         else:
             quiet.append(offset)
     if quiet or disturbed or strange:
         verdict.find(
             "A clip holds the sound of the time that it names",
-            f"{len(quiet)} clips of undisturbed sound, dated {_spread(quiet)}; {len(disturbed)} of sound that a fault had "
-            f"delayed, {_spread(disturbed)}{'; not that sound: ' + ', '.join(strange[:10]) if strange else ''}",
+            f"{len(quiet)} clips of sound that nothing had delayed, dated {_spread(quiet)}; {len(disturbed)} of a stream that a "
+            f"fault had delayed, {_spread(disturbed)}{'; not that sound: ' + ', '.join(strange[:10]) if strange else ''}",
             holds=not strange and all(abs(offset) < WORST_DATING_SECONDS for offset in quiet),
         )
 
@@ -363,10 +373,28 @@ def _spread(offsets: list[float]) -> str:
 
 
 def _offset(world: World, source: str, path: Path, start: float) -> float | None:
-    """How much later than it was the clip says that it was, in seconds; None when it is not that sound at all."""
+    """How much later than it was the clip says that it was, in seconds.
+
+    None when it is not that sound at all, UNKNOWN when nobody can say what sounded then.
+    """
     clip, _ = soundfile.read(path, dtype="int16")
+    if source in world.streams:
+        return _offset_of(world, source, clip, start)
+    assert world.player is not None
+    offsets = [
+        _offset_of(world, source, clip[second * RATE :], start + second)
+        for second in range(len(clip) // RATE - PIECE_SECONDS + 1)
+        if world.player.was_steady(start + second, start + second + PIECE_SECONDS)
+    ]
+    if not offsets:
+        return UNKNOWN
+    return max((offset for offset in offsets if offset is not None), key=abs, default=None)
+
+
+def _offset_of(world: World, source: str, clip: NDArray[np.int16], start: float) -> float | None:
+    """The same for its first seconds alone."""
     reach = round(REACH_SECONDS * RATE)
-    piece = clip[: 2 * RATE].astype(np.float32)
+    piece = clip[: PIECE_SECONDS * RATE].astype(np.float32)
     first = max(0, round(start * RATE) - reach)
     played = world.scenes[source].sound(first, first + 2 * reach + len(piece)).astype(np.float32)
     size = 1 << (len(played) + len(piece)).bit_length()

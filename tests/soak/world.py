@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import yaml
@@ -21,7 +20,8 @@ from tests.integration.mosquitto import PASSWORD, USER, Mosquitto
 from tests.integration.rtsp import free_port
 from tests.integration.soundserver import SoundServer
 from tests.soak.keeper import ROOT
-from tests.soak.sound import RATE, Scene
+from tests.soak.player import Player
+from tests.soak.sound import Scene
 
 if TYPE_CHECKING:
     import signal
@@ -125,6 +125,7 @@ class World:
         self.broker = Mosquitto(folder / "broker", persistent=True)
         self.broker_kills: list[float] = []
         """When the broker was killed, since the beginning."""
+        self.player: Player | None = None
         self.sound_server: SoundServer | None = None
         if microphone:
             (folder / "sound").mkdir(exist_ok=True)
@@ -179,8 +180,7 @@ class World:
         stack.callback(self.subscriber.close)
         if self.sound_server is not None:
             stack.enter_context(self.sound_server)
-            self._player = Player(self.sound_server, self.scenes["balcony"], self.clock)
-            stack.enter_context(self._player)
+            self.player = stack.enter_context(Player(self.sound_server, self.scenes["balcony"], self.clock))
         self.configure("on")
         return self
 
@@ -230,54 +230,3 @@ class World:
         from tests.soak.sound import SONGS
 
         return set(SONGS[self.model])
-
-
-class Player:
-    """Plays a scene into the sound server, and goes on when that is back."""
-
-    def __init__(self, server: SoundServer, scene: Scene, clock: Clock) -> None:
-        self._server, self._scene, self._clock = server, scene, clock
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._play, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _play(self) -> None:
-        words = [
-            "pacat",
-            "--playback",
-            "--device=mic",
-            "--format=s16le",
-            "--rate=48000",
-            "--channels=1",
-            "--raw",
-        ]
-        while not self._stopping.is_set():
-            player = subprocess.Popen(
-                [*words, "--latency-msec=100"],
-                env=self._server.environment,
-                stdin=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            assert player.stdin is not None
-            sent = int(self._clock.elapsed * RATE)
-            # The sound server may go, and its player with it: another one begins below.
-            with contextlib.suppress(BrokenPipeError):
-                while not self._stopping.wait(0.05) and player.poll() is None:
-                    due = int((self._clock.elapsed + 0.2) * RATE)
-                    if due - sent > 5 * RATE:
-                        break
-                    player.stdin.write(self._scene.sound(sent, due).astype("<i2").tobytes())
-                    player.stdin.flush()
-                    sent = due
-            player.kill()
-            with contextlib.suppress(BrokenPipeError):
-                player.stdin.close()
-            player.wait()
-            self._stopping.wait(0.5)

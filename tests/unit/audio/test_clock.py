@@ -11,7 +11,8 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from birdwatchd.audio.clock import KNOTS, SLOTS, FileClock, SampleClock
+from birdwatchd.audio.clock import KNOTS, PAUSE_SECONDS, SLOTS, FileClock, SampleClock
+from birdwatchd.audio.microphone import PROMPT_SECONDS
 
 RATE = 48000
 WALL = 1_780_000_000.0
@@ -26,7 +27,12 @@ class Card:
         self.ppm = ppm
         self.jitter = jitter
         self.random = random.Random(seed)
-        self.clock = SampleClock(RATE, monotonic=lambda: self.now, wall=lambda: WALL + self.now + self.step)
+        self.clock = SampleClock(
+            RATE,
+            monotonic=lambda: self.now,
+            wall=lambda: WALL + self.now + self.step,
+            prompt_seconds=PROMPT_SECONDS,
+        )
         self.captured = 0.0
         self.true = born  # when the newest sample was captured
         self.found: list[float] = []
@@ -105,6 +111,48 @@ def test_a_backlog_that_arrives_at_last_is_no_loss(stall: float) -> None:
     card.run(10)
     assert card.found == []
     assert abs(card.error()) < 0.05
+
+
+@given(
+    kept=st.floats(0, 12),
+    lost=st.floats(0.2, 30),
+    pace=st.floats(2, 300),
+    card=st.builds(Card, st.floats(-200, 200), st.floats(0, 0.05), st.integers()),
+)
+@settings(max_examples=50, deadline=None)
+def test_after_a_pause_what_was_kept_is_dated_before_it_and_what_follows_a_second_later_is_dated_right(
+    kept: float, lost: float, pace: float, card: Card
+) -> None:
+    """Whoever takes the sound was stopped. Some of it was kept for him, and comes faster than it sounded; the rest is gone."""
+    card.run(60)
+    began, first = card.true, card.captured
+    card.now = began + max(kept + lost, PAUSE_SECONDS + 0.2)
+    while card.captured < first + kept * RATE:
+        card.captured += min(0.1 * pace * RATE, first + kept * RATE - card.captured)
+        card.now += 0.1
+        card.found += filter(None, [card.clock.observe(round(card.captured), card.now)])
+    kept_until = card.captured
+    assert card.found == []
+    for _ in range(10):
+        # What sounds now comes now.
+        card.now += 0.1
+        card.captured += 0.1 * RATE
+        card.found += filter(None, [card.clock.observe(round(card.captured), card.now)])
+    card.true = card.now
+    gone = card.true - began - (card.captured - first) / RATE
+    assert sum(card.found) == pytest.approx(gone, abs=0.1)
+    assert abs(card.error()) < 0.1
+    at_its_end = card.clock.at(round(kept_until) - 1).timestamp() - WALL - began - kept
+    assert abs(at_its_end) < 0.1
+
+
+def test_without_a_pause_what_is_missing_may_be_late_for_longer() -> None:
+    card = Card()
+    card.run(60)
+    for _ in range(20):  # nine tenths of what sounds
+        card.now += 0.1
+        card.captured += 0.09 * RATE
+        assert card.clock.observe(round(card.captured), card.now) == 0.0
 
 
 def test_a_steady_leak_is_found_bit_by_bit() -> None:
