@@ -62,12 +62,15 @@ class Ledger:
         """Count what was captured, and what was lost, since the last time."""
         written = self._ring.written
         gaps = [gap for gap in self._ring.gaps if gap.index >= self._captured]
-        for gap in gaps[self._gaps_seen :]:
+        fresh = gaps[self._gaps_seen :]
+        for number, gap in enumerate(fresh):
+            # Of several before one sample, each ends where the next begins.
+            behind = sum(later.seconds for later in fresh[number + 1 :] if later.index == gap.index)
             self._take_deafness_back()
-            self._begin(gap.seconds if gap.index == self._ring.first else 0.0)
+            self._begin(gap.seconds + behind if gap.index == self._ring.first else 0.0)
             self._count_captured(gap.index)
             if gap.cause != NOT_EXPECTED:
-                self._lose(gap.index, gap.seconds, gap.cause)
+                self._lose(gap.index, gap.seconds, gap.cause, behind)
         if written > self._captured:
             self._take_deafness_back()
             self._begin()
@@ -154,8 +157,8 @@ class Ledger:
             self._captured = stop
             self._until = self._clock.at(stop)
 
-    def _lose(self, index: int, seconds: float, cause: str) -> None:
-        start = self._clock.at(index) - timedelta(seconds=seconds)
+    def _lose(self, index: int, seconds: float, cause: str, behind_seconds: float) -> None:
+        start = self._clock.at(index) - timedelta(seconds=seconds + behind_seconds)
         self._add("expected", "", start, seconds, index)
         self._add("lost", cause, start, seconds, index)
         if cause == LOST:

@@ -64,6 +64,20 @@ def test_what_is_heard_is_split_at_the_hour() -> None:
     }
 
 
+def test_of_two_gaps_before_one_sample_the_first_ends_where_the_second_begins() -> None:
+    rig = Rig()
+    rig.hear(5)
+    rig.ledger.capture()
+    rig.miss(20, LOST)
+    rig.miss(7, "stalled")
+    rig.hear(5)
+    rig.ledger.capture()
+    assert rig.total("expected") == pytest.approx(37)
+    assert rig.sums[4, "lost", LOST] == pytest.approx(5)
+    assert rig.sums[5, "lost", LOST] == pytest.approx(15)
+    assert rig.sums[5, "lost", "stalled"] == pytest.approx(7)
+
+
 def test_a_gap_is_lost_where_it_lies_and_counted_once() -> None:
     rig = Rig()
     rig.hear(5)
