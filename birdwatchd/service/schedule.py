@@ -64,6 +64,7 @@ class Schedule:
         self._wall = wall
         self._offset = wall() - monotonic()
         self._jobs: dict[str, Job] = {}
+        self._is_over = False
         self.clock_steps = 0
         """How often the system clock was set meanwhile."""
         self._scheduler: Any = BackgroundScheduler(
@@ -124,7 +125,8 @@ class Schedule:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # Whoever is at work may finish, but nobody waits for it: it only ever deletes or tells.
+        # Whoever is at work may finish, but nobody waits for it: it only ever deletes or tells. What is about to begin does not.
+        self._is_over = True
         self._scheduler.shutdown(wait=False)
 
     def _add(self, what: Job, job: Callable[[], object], *trigger: Any, **settings: Any) -> None:
@@ -134,14 +136,19 @@ class Schedule:
         )
 
     def _do(self, name: str, job: Callable[[], object]) -> None:
+        if self._is_over:
+            return
         began, since = datetime.now(UTC), self._monotonic()
         outcome = DONE
         self._jobs[name] = replace(self._jobs[name], last=began, seconds=0.0, outcome=AT_WORK)
         try:
             job()
         except Exception as error:
-            # The one place of this thread.
-            logger.exception("scheduled work failed", job=name)
+            # The one place of this thread. Where all that it works with has been closed meanwhile, that is no fault.
+            if self._is_over:
+                logger.info("scheduled work was cut short", job=name, reason=str(error))
+            else:
+                logger.exception("scheduled work failed", job=name)
             outcome = f"{type(error).__name__}: {error}"
         seconds = self._monotonic() - since
         self._jobs[name] = replace(self._jobs[name], last=began, seconds=seconds, outcome=outcome)

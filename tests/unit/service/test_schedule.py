@@ -8,6 +8,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog
 
 from birdwatchd.service.schedule import Schedule, every_so_often, once_a_day
 from tests.integration.waiting import wait_until
@@ -35,6 +36,33 @@ def test_nothing_begins_once_it_is_left() -> None:
     with schedule:
         pass
     assert not begun.is_set()
+
+
+def test_whoever_is_at_work_when_it_is_left_may_fail_without_an_alarm_and_nobody_follows() -> None:
+    begun, left, failed = threading.Event(), threading.Event(), threading.Event()
+    followed = threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert left.wait(30)
+        failed.set()
+        raise ValueError("Cannot operate on a closed database.")
+
+    schedule = Schedule()
+    schedule.every(3600, "work", work, at_once=True)
+    schedule.every(3600, "next in line", followed.set, at_once=True)
+    with structlog.testing.capture_logs() as lines:
+        with schedule:
+            assert begun.wait(30)
+        left.set()
+        wait_until(lambda: bool(lines), "it says how it ended")
+        wait_until(
+            lambda: not any("ThreadPoolExecutor" in thread.name for thread in threading.enumerate()),
+            "the thread has ended",
+        )
+    assert failed.is_set()
+    assert not followed.is_set()
+    assert [(line["event"], line["log_level"]) for line in lines] == [("scheduled work was cut short", "info")]
 
 
 def fires(at: time, zone: str, first: str, count: int) -> list[datetime]:
