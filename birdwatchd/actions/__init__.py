@@ -124,6 +124,13 @@ class Action(ABC):
                 outcomes.append(None)
         return outcomes
 
+    def was_done(self, detection: Detection, context: Context) -> bool:
+        """For a bounded delivery of a run that has ended: whether it did it, and died before it could write that down.
+
+        Its sound is gone in any case: what was not done is lost.
+        """
+        return False
+
     def after_seconds(self) -> float:
         """How much sound after the detection has to be in the ring before `run` is called (a clip's post-roll).
 

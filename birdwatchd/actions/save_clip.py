@@ -69,6 +69,16 @@ class SaveClip(Action):
         """The clip's post-roll."""
         return self.config.after_seconds
 
+    def was_done(self, detection: Detection, context: Context) -> bool:
+        """The sound comes last: where it is, all of it is."""
+        from birdwatchd.actions.clip_sound import SUFFIXES
+
+        stem, suffix = stem_of(context.clips_folder, detection), SUFFIXES[self.config.format]
+        if not stem.with_name(f"{stem.name}{suffix}").is_file():
+            return False
+        context.note(kept=True, file=f"{detection.clip_path}{suffix}")
+        return True
+
     def run(self, detection: Detection, context: Context) -> None:
         """Cut, encode, and write all files of it."""
         if detection.voice:

@@ -14,6 +14,7 @@ import structlog
 
 from birdwatchd.actions import Postpone
 from birdwatchd.config.secrets import Secrets
+from birdwatchd.dispatch.context import open_context
 from birdwatchd.dispatch.hands import Hands, Overdue
 from birdwatchd.dispatch.line import Line
 from birdwatchd.dispatch.report import Report
@@ -184,7 +185,8 @@ class Worker(threading.Thread):
             return 0.0
         turn = self._line.take(self._wall(), TEND_SECONDS)
         if turn.hopeless:
-            self._settle(turn.entries, turn.hopeless)
+            entries = {entry.number: entry for entry in turn.entries}
+            self._settle(turn.entries, [self._recall(entries[one.number], one) for one in turn.hopeless])
         elif turn.tasks:
             self._attempt(turn.tasks)
         return turn.idle_seconds
@@ -225,6 +227,21 @@ class Worker(threading.Thread):
                 self._report.left_behind(self._timeout)
             except BaseException as error:  # noqa: BLE001 - news are not repeated: the next come soon
                 logger.debug("action did not take the news", action=self.name_of_action, error=words(error))
+
+    def _recall(self, entry: Entry, outcome: Outcome) -> Outcome:
+        """A run that was killed may have done what it could not write down any more: then it is done."""
+        surroundings = self._line.surroundings
+        if outcome.status != "lost" or entry.run_id == surroundings.run_id:
+            return outcome
+        context = open_context(entry.delivery, surroundings, entry.notes)
+        try:
+            if self._hands.call(
+                lambda: self.action.was_done(entry.delivery.detection, context), self._timeout
+            ):
+                return replace(outcome, status="done", error="", notes=context.notes)
+        except BaseException as error:  # noqa: BLE001 - whatever it raises, nobody can say that it was done
+            logger.warning("nobody knows whether it was done", action=self.name_of_action, error=words(error))
+        return outcome
 
     def _attempt(self, tasks: Sequence[Task]) -> None:
         try:

@@ -171,6 +171,19 @@ def test_a_second_time_replaces_the_first(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 3
 
 
+def test_it_is_known_by_its_sound_that_it_was_done(tmp_path: Path) -> None:
+    keep, context = action(), FakeContext(clips_folder=tmp_path, sound=clip())
+    assert not keep.was_done(sample_detection(), context)
+    assert context.notes == {}
+    keep.run(sample_detection(), context)
+    after = FakeContext(clips_folder=tmp_path)
+    assert keep.was_done(sample_detection(), after)
+    assert after.notes == {name: context.notes[name] for name in ("kept", "file")}
+    (sound,) = tmp_path.rglob("*.flac")
+    sound.unlink()
+    assert not keep.was_done(sample_detection(), FakeContext(clips_folder=tmp_path))
+
+
 def test_no_path_leads_out_of_the_folder(tmp_path: Path) -> None:
     for path in ("/etc/passwd", "../outside"):
         with pytest.raises(GiveUp, match="leads out"):

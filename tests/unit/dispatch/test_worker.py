@@ -419,6 +419,27 @@ class TestBounded:
         assert entry.delivery.error == "audio gone: it was in the memory of a run that has ended"
         assert later.done == []
 
+    @pytest.mark.parametrize(("died_later", "status"), [(True, "done"), (False, "lost")])
+    def test_what_a_run_did_before_it_was_killed_is_not_told_as_lost(
+        self, path: Path, died_later: bool, status: str
+    ) -> None:
+        class Keeper(Bounded):
+            def was_done(self, found: Detection, context: Context) -> bool:
+                context.note(file=found.id)
+                if not died_later:
+                    raise OSError("the disk does not say")
+                return True
+
+        with post(path, Bounded(config()), is_ready=lambda *_: False) as opened:
+            opened.hear(0)
+        later = Keeper(config())
+        with post(path, later, run_id="run-2") as opened:
+            opened.wait_for([status])
+            (entry,) = opened.entries()
+        assert later.done == []
+        assert bool(entry.notes.get("file")) is died_later
+        assert bool(entry.delivery.error) is not died_later
+
     def test_when_the_ring_has_moved_on_it_is_lost(self, path: Path) -> None:
         class Tape(Bounded):
             def run(self, found: Detection, context: Context) -> None:

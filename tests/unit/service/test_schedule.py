@@ -62,7 +62,9 @@ def test_whoever_is_at_work_when_it_is_left_may_fail_without_an_alarm_and_nobody
         )
     assert failed.is_set()
     assert not followed.is_set()
-    assert [(line["event"], line["log_level"]) for line in lines] == [("scheduled work was cut short", "info")]
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("scheduled work was cut short", "info")
+    ]
 
 
 def fires(at: time, zone: str, first: str, count: int) -> list[datetime]:

@@ -246,7 +246,9 @@ def test_the_limit_holds_when_several_write_at_once(tmp_path: Path) -> None:
             if not by.make_room(1000):
                 with suppress(FileNotFoundError):  # it gave way to another's before its date was set
                     keep(tmp_path, f"{name}-{number}", score=number / 100)
-            with by._lock:  # else files are counted that have given way, and with them those that came in their place
+            with (
+                by._lock
+            ):  # else files are counted that have given way, and with them those that came in their place
                 found = sum(size(path) for path in tmp_path.iterdir())
             if found > 20_000:
                 over.append(found)
