@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time as clock
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
@@ -64,7 +65,7 @@ class Schedule:
         self._wall = wall
         self._offset = wall() - monotonic()
         self._jobs: dict[str, Job] = {}
-        self._is_over = False
+        self._over = threading.Event()
         self.clock_steps = 0
         """How often the system clock was set meanwhile."""
         self._scheduler: Any = BackgroundScheduler(
@@ -126,7 +127,7 @@ class Schedule:
 
     def __exit__(self, *exception: object) -> None:
         # Whoever is at work may finish, but nobody waits for it: it only ever deletes or tells. What is about to begin does not.
-        self._is_over = True
+        self._over.set()
         self._scheduler.shutdown(wait=False)
 
     def _add(self, what: Job, job: Callable[[], object], *trigger: Any, **settings: Any) -> None:
@@ -136,7 +137,7 @@ class Schedule:
         )
 
     def _do(self, name: str, job: Callable[[], object]) -> None:
-        if self._is_over:
+        if self._over.is_set():
             return
         began, since = datetime.now(UTC), self._monotonic()
         outcome = DONE
@@ -145,7 +146,7 @@ class Schedule:
             job()
         except Exception as error:
             # The one place of this thread. Where all that it works with has been closed meanwhile, that is no fault.
-            if self._is_over:
+            if self._over.is_set():
                 logger.info("scheduled work was cut short", job=name, reason=str(error))
             else:
                 logger.exception("scheduled work failed", job=name)
