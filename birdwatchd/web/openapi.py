@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 TROUBLE = "#/components/schemas/Trouble"
 REFUSALS = {"401": "No token, or none that is known", "422": "Asked for in a way that means nothing"}
 """What any path may answer, beside what it says itself."""
+USUAL = {"401", "404", "422", "503"}
+"""What is told once for all of them."""
 
 
 def describing(app: FastAPI) -> Callable[[], dict[str, Any]]:
@@ -140,7 +142,11 @@ def _operation(schema: dict[str, Any], path: str, method: str, operation: dict[s
             for one in operation.get("parameters", ())
         ],
         body=list(_body(schema, operation)),
-        answers=[(status, _answer(one)) for status, one in sorted(operation["responses"].items())],
+        answers=[
+            (status, _answer(one))
+            for status, one in sorted(operation["responses"].items())
+            if status not in USUAL or "Trouble" not in json.dumps(one)
+        ],
         example=_example(path, operation),
     )
 

@@ -74,7 +74,7 @@ def test_the_api_is_told_without_help_from_elsewhere(page: Page, station: Statio
     page.goto(f"{station.url}/api")
     schema = httpx.get(f"{station.url}/api/v1/openapi.json").json()
     for path in schema["paths"]:
-        assert page.locator("article h3", has_text=path).count() >= 1, path
+        assert page.locator("summary code", has_text=path).count() >= 1, path
     with page.expect_download() as download:
         page.get_by_role("link", name="OpenAPI").click()
     assert download.value.suggested_filename == "openapi.json"
