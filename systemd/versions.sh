@@ -78,7 +78,7 @@ build_version() {
         export TMPDIR=$home/downloads PIP_DISABLE_PIP_VERSION_CHECK=1 # /tmp is small on some machines
         "$python" -m venv "$folder/venv" || exit
         pip=("$folder/venv/bin/python" -m pip install --constraint constraints.txt)
-        "${pip[@]}" "${index[@]}" "$torch" && "${pip[@]}" ".[birdnet,notify,parquet]"
+        "${pip[@]}" "${index[@]}" "$torch" && "${pip[@]}" ".[birdnet,notify,parquet,web]"
     ) >"$home/install.log" 2>&1 || {
         rm -rf "$folder"
         refuse "pip could not install the packages; see to network and disk and run this again (what it said: $home/install.log)"
