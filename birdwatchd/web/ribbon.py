@@ -54,6 +54,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Hole:
+    """Some hours in which it did not hear all."""
+
+    start: datetime
+    end: datetime
+    balance: Balance
+
+    @property
+    def words(self) -> str:
+        """What became of it."""
+        return ", ".join(tell(self.balance))
+
+
+@dataclass(frozen=True, slots=True)
 class Ribbon:
     """One source's day."""
 
@@ -66,6 +80,21 @@ class Ribbon:
     def words(self) -> list[str]:
         """What became of the day."""
         return tell(self.balance)
+
+    @property
+    def holes(self) -> list[Hole]:
+        """When it did not listen, or not all the time; hours that follow each other with the same causes are one."""
+        found: list[Hole] = []
+        for column in self.columns:
+            causes = _causes(column.balance)
+            if not causes:
+                continue
+            before = found[-1] if found else None
+            if before is not None and before.end == column.start and _causes(before.balance) == causes:
+                found[-1] = Hole(before.start, column.end, total([before.balance, column.balance]))
+            else:
+                found.append(Hole(column.start, column.end, column.balance))
+        return found
 
 
 def ribbons(entries: Sequence[LedgerEntry], day: Day, now: datetime) -> list[Ribbon]:
@@ -105,6 +134,11 @@ def hours(seconds: float) -> str:
     if minutes < _DAY_MINUTES:
         return span(seconds)
     return f"{minutes // 60} h" + f" {minutes % 60} min" * bool(minutes % 60)
+
+
+def _causes(balance: Balance) -> set[tuple[str, str]]:
+    kinds = (("left out", balance.skipped), ("lost", balance.lost), ("off", balance.off))
+    return {(kind, cause) for kind, causes in kinds for cause, seconds in causes.items() if seconds > 0}
 
 
 def _longest(causes: dict[str, float]) -> list[tuple[str, float]]:

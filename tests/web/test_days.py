@@ -251,6 +251,22 @@ def test_the_ribbon_shows_each_hour_at_its_place_and_what_became_of_it() -> None
     ]
 
 
+def test_holes_that_follow_each_other_with_one_cause_are_one() -> None:
+    entries = [
+        *an_hour_of_listening(0),
+        *(entry(3600, "off", "stopped", hours=hour) for hour in (1, 2)),
+        entry(3600, "off", "died", hours=3),
+        entry(3600, "off", "died", hours=5),
+    ]
+    (ribbon,) = ribbons(entries, day_of(), datetime(2026, 5, 10, tzinfo=UTC))
+    found = [(f"{hole.start:%H}-{hole.end:%H}", hole.words) for hole in ribbon.holes]
+    assert found == [
+        ("05-07", "not running 2 h: it was stopped"),
+        ("07-08", "not running 1 h: it had died"),
+        ("09-10", "not running 1 h: it had died"),
+    ]
+
+
 def test_a_second_that_was_lost_is_seen() -> None:
     entries = [entry(3600, "expected"), entry(3599), entry(1, "lost", "overrun")]
     (ribbon,) = ribbons(entries, day_of(), DAWN + timedelta(days=1))
