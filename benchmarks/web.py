@@ -62,6 +62,8 @@ LIMIT_SECONDS = 0.3
 FLAT = 4
 """Times the seconds with a thousand-fold database: what grows with it would be far above."""
 NOISE_SECONDS = 0.02
+NOT_TO_GET = (405, 426)
+"""What is only posted to, and sockets."""
 ENDLESS = {"/api/v1/events"}
 MORE = (
     "/today?source=garden",
@@ -185,16 +187,11 @@ def _write_clip(path: Path) -> None:
 
 
 def paths(house: House) -> list[str]:
-    """All that can be got, pages first."""
+    """All that there are, pages first."""
     from birdwatchd.web.app import create_app
 
-    app = create_app(house)
-    there = {
-        str(getattr(route, "path", ""))
-        for route in app.routes
-        if "GET" in (getattr(route, "methods", None) or ())
-    }
-    return sorted(there - ENDLESS, key=lambda path: (path.startswith("/api/"), path))
+    there = create_app(house).state.paths - ENDLESS
+    return sorted(there, key=lambda path: (path.startswith("/api/"), path))
 
 
 def a_year(database: Path, year: int) -> tuple[float, float]:
@@ -280,7 +277,7 @@ def main() -> None:
         answers = [
             measure(client, (small, large), path, times)
             for path in track([*asked, *MORE], "asking", console=console, transient=True)
-            if path not in unknown
+            if path not in unknown and client.get(large.url(path)).status_code not in NOT_TO_GET
         ]
         counted, added_up = a_year(many, int(large.names["year"]))
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from birdwatchd.domain import LedgerEntry
@@ -11,7 +12,7 @@ from birdwatchd.store.cells import from_text, to_text
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
-    from datetime import date, datetime, tzinfo
+    from datetime import tzinfo
 
     from birdwatchd.store.database import Database
 
@@ -87,16 +88,17 @@ def heard_by_day(
         StoreError: the database cannot be read.
     """
     rows = database.rows(
-        "SELECT hour_utc, source, seconds FROM ledger WHERE hour_utc >= ? AND hour_utc < ? AND kind = 'captured'"
-        " AND (? IS NULL OR source = ?)",
+        "SELECT hour_utc, max(seconds) FROM ledger WHERE hour_utc >= ? AND hour_utc < ? AND kind = 'captured'"
+        " AND (? IS NULL OR source = ?) GROUP BY hour_utc",
         (to_text(start), to_text(end), source, source),
     )
-    longest: dict[str, float] = {}
-    for hour, _, seconds in rows:
-        longest[hour] = max(longest.get(hour, 0.0), seconds)
     days: dict[date, float] = defaultdict(float)
-    for hour, seconds in longest.items():
-        days[from_text(hour).astimezone(zone).date()] += seconds
+    day, until = date.min, ""
+    for hour, seconds in rows:
+        if hour >= until:  # the next day: it need not be looked up for each of its hours
+            day = from_text(hour).astimezone(zone).date()
+            until = to_text(datetime.combine(day + timedelta(days=1), time(), zone))
+        days[day] += seconds
     return dict(days)
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -8,7 +8,7 @@ import pytest
 
 from birdwatchd.balance import balance_of
 from birdwatchd.store.database import Database
-from birdwatchd.store.ledger import between, newest_hour, roll_up
+from birdwatchd.store.ledger import between, heard_by_day, newest_hour, roll_up
 from tests.rows import entry, write
 
 if TYPE_CHECKING:
@@ -82,3 +82,33 @@ def test_by_day_the_ledger_says_the_same_as_before(tmp_path: Path) -> None:
             assert balance_of(between(database), "day", zone).keys() == before.keys()
             if zone is UTC:  # then it is rolled up by another zone's days
                 assert balance_of(between(database), "day", zone) == before
+
+
+def test_by_day_of_several_sources_the_longest_hour_counts(tmp_path: Path) -> None:
+    # Dawn is at 4 UTC; 22 UTC is midnight in Berlin.
+    rows = [
+        entry(3000),
+        entry(3600, source="wood"),
+        entry(3600, "expected"),
+        *(entry(3600, hours=hour) for hour in (17, 18, 41)),
+        entry(60, hours=42, source="wood"),
+    ]
+    with Database.open(write(tmp_path / "db", *rows)) as database:
+        hour = rows[0].hour
+        span = hour - timedelta(days=1), hour + timedelta(days=9), ZoneInfo("Europe/Berlin")
+        days = {day.isoformat(): seconds for day, seconds in heard_by_day(database, *span).items()}
+        assert days == {"2026-05-09": 7200, "2026-05-10": 7200, "2026-05-11": 60}
+        alone = {day.isoformat(): seconds for day, seconds in heard_by_day(database, *span, "wood").items()}
+        assert alone == {"2026-05-09": 3600, "2026-05-11": 60}
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
+def test_by_day_a_day_is_as_long_as_its_clocks_say(tmp_path: Path, day: str, hours: int) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=berlin).astimezone(UTC)
+    first = round((noon - ROWS[0].hour) / timedelta(hours=1))
+    rows = [entry(3600, hours=first + hour) for hour in range(-48, 49)]
+    with Database.open(write(tmp_path / "db", *rows)) as database:
+        days = heard_by_day(database, noon - timedelta(days=2), noon + timedelta(days=2), berlin)
+    assert days[date.fromisoformat(day)] == hours * 3600
+    assert days[date.fromisoformat(day) - timedelta(days=1)] == 24 * 3600
