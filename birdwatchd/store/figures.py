@@ -203,13 +203,13 @@ def _judged(database: Database, since: datetime | None, model: str) -> list[Row]
     if model:
         where += " AND model = ?"
         parameters.append(model)
+    # Of a group with one max() SQLite takes the other columns from the row that has it: from the newest verdict.
     return database.rows(
         "SELECT one.scientific_name, one.common_name, one.score, one.threshold, one.model, one.start_utc,"  # noqa: S608 - the above
-        " verdict, said.scientific_name AS other, said.common_name AS other_common,"
-        " EXISTS (SELECT 1 FROM reviews AS drawn WHERE drawn.detection_id = one.id AND drawn.queue = 'sample') AS drawn"
-        " FROM reviews AS said CROSS JOIN detections AS one ON one.id = said.detection_id"
-        " WHERE verdict <> 'withdrawn' AND said_utc ="
-        f" (SELECT max(said_utc) FROM reviews AS later WHERE later.detection_id = said.detection_id){where}",
+        " verdict, other, other_common, drawn FROM (SELECT detection_id, max(said_utc), verdict,"
+        " scientific_name AS other, common_name AS other_common, sum(queue = 'sample') > 0 AS drawn"
+        " FROM reviews GROUP BY detection_id) AS said CROSS JOIN detections AS one ON one.id = said.detection_id"
+        f" WHERE verdict <> 'withdrawn'{where}",
         parameters,
     )
 

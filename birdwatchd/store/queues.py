@@ -71,7 +71,7 @@ class Upcoming:
 def upcoming(
     database: Database,
     wish: Wish,
-    has_sound: Callable[[Detection], bool],
+    has_sound: Callable[[str], bool],
     *,
     after: str = "",
     count: int = 2,
@@ -81,7 +81,7 @@ def upcoming(
     Args:
         database: what is asked.
         wish: the queue.
-        has_sound: whether the clip is still there.
+        has_sound: whether there is still a clip at such a clip path.
         after: the id of a detection; what stands behind it in the queue. From the beginning when it is not known.
         count: how many.
 
@@ -96,13 +96,12 @@ def upcoming(
     turns: list[Turn] = []
     silent = 0
     for why, row in rows(database, wish, last, has_sound):
-        one = detections.from_row(row)
-        if not has_sound(one):
+        if not has_sound(row["clip_path"]):
             silent += 1
             if silent == MOST_LOOKED_AT:
-                return Upcoming(turns, silent, further=one.id)
+                return Upcoming(turns, silent, further=row["id"])
             continue
-        turns.append(Turn(one, why))
+        turns.append(Turn(detections.from_row(row), why))
         if len(turns) == count:
             break
     return Upcoming(turns, silent)
@@ -174,7 +173,7 @@ def _rarest(database: Database, wish: Wish, last: Row | None, _: object) -> _Row
             yield "rarest", row
 
 
-def _new(database: Database, wish: Wish, last: Row | None, has_sound: Callable[[Detection], bool]) -> _Rows:
+def _new(database: Database, wish: Wish, last: Row | None, has_sound: Callable[[str], bool]) -> _Rows:
     """The first of each species that was not judged to be another; none where that one is judged already."""
     found: dict[str, tuple[str, Row]] = {}
     species = database.rows(f"{_HEARD} SELECT name FROM heard WHERE name IS NOT NULL")  # noqa: S608 - ours
@@ -189,7 +188,7 @@ def _new(database: Database, wish: Wish, last: Row | None, has_sound: Callable[[
             for row in rows:
                 if not row["is_open"]:
                     break
-                if row["clip_path"] and not row["voice"] and has_sound(detections.from_row(row)):
+                if row["clip_path"] and not row["voice"] and has_sound(row["clip_path"]):
                     found[row["id"]] = (why, row)
                     break
     behind = (last["start_utc"], last["id"]) if last is not None else ("~", "")

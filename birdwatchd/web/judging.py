@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -10,12 +11,11 @@ from birdwatchd.errors import StoreError
 from birdwatchd.store import queues, reviews
 from birdwatchd.store.database import Database
 from birdwatchd.store.faults import sentence
-from birdwatchd.store.kept import SOUND_SUFFIXES, stem_of
+from birdwatchd.store.kept import SOUND_SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from birdwatchd.domain import Detection
     from birdwatchd.web.house import House
 
 MOST_DAYS = 36_500
@@ -55,14 +55,29 @@ def turns(
         zone = house.zone()
         since = datetime(now.astimezone(zone).year, 1, 1, tzinfo=zone)
     wish = queues.Wish(queue, since, species)
-    return queues.upcoming(
-        database, wish, lambda one: has_sound(house.clips_folder, one), after=after, count=count
-    )
+    return queues.upcoming(database, wish, Clips(house.clips_folder).has_sound, after=after, count=count)
 
 
-def has_sound(folder: Path, detection: Detection) -> bool:
-    """Whether its clip is still there."""
-    stem = stem_of(detection)
-    if stem is None:
-        return False
-    return any((folder / stem).with_name(stem.name + suffix).is_file() for suffix in SOUND_SUFFIXES)
+class Clips:
+    """What lies in the clips folder, for one request: each folder is looked into once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, set[str]] = {}
+
+    def has_sound(self, clip_path: str) -> bool:
+        """Whether the clip of such a path is still there."""
+        place, _, stem = clip_path.rpartition("/")
+        if not stem or "\0" in clip_path or place.startswith("/") or ".." in place.split("/"):
+            return False
+        names = self._names.get(place)
+        if names is None:
+            names = self._names[place] = _names(self._folder / place)
+        return any(stem + suffix in names for suffix in SOUND_SUFFIXES)
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208 - thousands of names, and nothing else of them
+    except OSError:
+        return set()

@@ -183,7 +183,7 @@ def _page(request: Request, house: House, database: Database, shown: Shown) -> H
         queries={queue: replace(shown, queue=queue).query() for queue in QUEUES},
         shown=shown,
         one=one,
-        has_sound=one is not None and judging.has_sound(house.clips_folder, one),
+        has_sound=one is not None and judging.Clips(house.clips_folder).has_sound(one.clip_path),
         history=reviews.of(database, one.id) if one else [],
         last=(last[0], _get(database, shown.said)) if last else None,
         next_query=shown.query(after=one.id, back=one.id) if one else "",

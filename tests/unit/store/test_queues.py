@@ -41,7 +41,11 @@ def listed(path: Path, wish: Wish, *, gone: tuple[Detection, ...] = ()) -> list[
     with Database.open(path, read_only=True) as database:
         while True:
             found = upcoming(
-                database, wish, lambda one: one not in gone, after=ids[-1] if ids else "", count=1
+                database,
+                wish,
+                lambda path: path not in {one.clip_path for one in gone},
+                after=ids[-1] if ids else "",
+                count=1,
             )
             if not found.turns:
                 return ids
@@ -67,7 +71,7 @@ def test_what_cannot_be_listened_to_is_passed_over_and_counted(tmp_path: Path) -
     )
     assert listed(path, Wish(), gone=(gone,)) == [kept.id]
     with Database.open(path, read_only=True) as database:
-        assert upcoming(database, Wish(), lambda one: one != gone).without_sound == 1
+        assert upcoming(database, Wish(), lambda path: path != gone.clip_path).without_sound == 1
 
 
 def test_where_much_sound_is_gone_it_can_be_looked_for_further(
@@ -76,9 +80,11 @@ def test_where_much_sound_is_gone_it_can_be_looked_for_further(
     monkeypatch.setattr(queues, "MOST_LOOKED_AT", 4)
     every = [heard(60.0 * number, score=0.7 + number / 100) for number in range(10)]
     with Database.open(store(tmp_path, *every), read_only=True) as database:
-        found = upcoming(database, Wish(), lambda one: one == every[6])
+        found = upcoming(database, Wish(), lambda path: path == every[6].clip_path)
         assert (found.turns, found.without_sound, found.further) == ([], 4, every[3].id)
-        found = upcoming(database, Wish(), lambda one: one == every[6], after=found.further, count=1)
+        found = upcoming(
+            database, Wish(), lambda path: path == every[6].clip_path, after=found.further, count=1
+        )
         assert [turn.detection.id for turn in found.turns] == [every[6].id]
         assert found.further == ""
 
