@@ -208,8 +208,10 @@ class Segmenter:
         left = max(self._origin, start - margin)
         right = stop + margin if boundary is None else min(stop + margin, boundary)
         sound = self._ring.read(left, right)  # (right - left,)
-        real = sound[start - left : stop - left].astype(np.float64)
-        level = float(np.sqrt(np.mean(np.square(real - real.mean()))))
+        real = sound[start - left : stop - left]
+        around = real - real.mean()
+        # In place and in float32: doubles took longer than all that a source costs besides.
+        level = math.sqrt(np.square(around, out=around).mean())
         padded = np.zeros(self._segment_length + 2 * margin, dtype=np.float32)
         offset = margin - (start - left)
         padded[offset : offset + len(sound)] = sound
