@@ -20,9 +20,11 @@ class Roster:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        # Both are replaced, never changed: a reader may be walking them.
+        # All are replaced, never changed: a reader may be walking them.
         self._present: tuple[Track, ...] = ()
         self._former: tuple[tuple[Track, float], ...] = ()
+        # By name, whoever was added last: asked for at every block of every source.
+        self._newest: dict[str, Track] = {}
 
     def __iter__(self) -> Iterator[Track]:
         """Those that are listened to."""
@@ -36,6 +38,7 @@ class Roster:
     def add(self, track: Track) -> None:
         """Listen to it from now on."""
         self._present = (*self._present, track)
+        self._newest = {**self._newest, track.source.name: track}
 
     def retire(self, track: Track) -> None:
         """It has been heard to its end."""
@@ -47,6 +50,8 @@ class Roster:
         now = self._monotonic()
         if any(until < now for _, until in self._former):
             self._former = tuple((track, until) for track, until in self._former if until >= now)
+            known = self.everybody
+            self._newest = {name: track for name, track in self._newest.items() if track in known}
 
     def rotate(self) -> None:
         """Whoever was first is last the next time."""
@@ -54,7 +59,8 @@ class Roster:
 
     def find(self, source: str, sample: int | None = None) -> Track | None:
         """The source of that name; where it was opened anew, as it was when it had that sample. None: there is none."""
+        if sample is None:
+            return self._newest.get(source)
         found = [track for track in self.everybody if track.source.name == source]
-        if sample is not None:
-            found = [track for track in found if track.first <= sample] or found[:1]
+        found = [track for track in found if track.first <= sample] or found[:1]
         return found[-1] if found else None
