@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from birdwatchd.errors import UserError
+from birdwatchd.model.bundle import LONGEST_NAME
 from train.manifest import SEPARATOR, Row
 from train.sources import Gathered
 
@@ -72,8 +73,8 @@ def _row(one: Judged) -> Row:
 
 
 def _name(label: Label) -> str:
+    """As a manifest has it; somebody may have typed it."""
     name = label.scientific_name
-    if label.common_name not in ("", name):
+    if label.common_name not in ("", name) and len(name) + len(label.common_name) < LONGEST_NAME:
         name = f"{name}_{label.common_name}"
-    # Somebody may have typed it.
     return name.replace(SEPARATOR, ",")

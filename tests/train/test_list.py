@@ -272,6 +272,7 @@ def test_verdicts_of_the_review_page_are_labels_and_the_newest_wins(tmp_path: Pa
         ({"verdict": "wrong"}, "right", False),
         ({"verdict": "wrong"}, "right", True),
         ({"reviewed": False}, "wrong", True),
+        ({}, "typed", False),
     ]
     detections = [database.detection(60.0 * n, clip_path=f"Great_Tit/{n}") for n in range(len(said))]
     station = database.write(tmp_path / "birdwatchd.sqlite", *detections)
@@ -282,7 +283,10 @@ def test_verdicts_of_the_review_page_are_labels_and_the_newest_wins(tmp_path: Pa
             sidecar = clip.with_suffix(".json")
             sidecar.write_text(json.dumps({"clip": {"file": clip.name}, **told}))
             os.utime(sidecar, (when.timestamp() + (60 if json_is_newer else -60),) * 2)
-            names = ("Cyanistes caeruleus", "Blue Tit") if verdict == "other" else ("", "")
+            names = {"other": ("Cyanistes caeruleus", "Blue Tit"), "typed": ("a; b", "x" * 200)}.get(
+                verdict, ("", "")
+            )
+            verdict = "other" if verdict == "typed" else verdict  # noqa: PLW2901 - as it is written down
             reviews.add(opened, reviews.Review(detections[number].id, when, verdict, *names))  # type: ignore[arg-type]
     result, rows = run(station, "--split", "1,0,0", output=tmp_path / "m.csv")
     assert {int(row.path.stem): row.labels for row in rows} == {
@@ -292,8 +296,9 @@ def test_verdicts_of_the_review_page_are_labels_and_the_newest_wins(tmp_path: Pa
         5: ("Parus major_Great Tit",),
         6: (),
         7: (),
+        8: ("a, b",),
     }
-    assert "clips taken: 6, of which judged wrong: 3, another species: 1" in result.stderr
+    assert "clips taken: 7, of which judged wrong: 3, another species: 2" in result.stderr
     assert "clips that nobody has judged for certain: 2" in result.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from birdwatchd.domain import Label
 from birdwatchd.store import reviews
 from birdwatchd.store.database import Database
 from birdwatchd.web.labels import named, search
+from birdwatchd.web.password import hash_of
 from tests.integration.waiting import wait_until
 from tests.rows import BLACKBIRD, COOT, GREAT_TIT, detection
 from tests.shelves import keep
@@ -55,8 +57,8 @@ def said(house: MadeUp, number: int = 0) -> list[tuple[str, str, str, str]]:
         ]
 
 
-def csrf(client: TestClient) -> str:
-    found = re.search(r'name="csrf-token" content="([^"]*)"', client.get("/review").text)
+def csrf(client: TestClient, path: str = "/review") -> str:
+    found = re.search(r'name="csrf-token" content="([^"]*)"', client.get(path).text)
     assert found
     return found[1]
 
@@ -166,6 +168,24 @@ def test_a_program_reads_and_says_the_same(house: MadeUp) -> None:
         assert [one["code"] for one in client.get("/api/v1/labels?q=great").json()["labels"]] == ["gretit1"]
 
 
+def test_who_has_a_name_here_is_called_by_it(tmp_path: Path) -> None:
+    """The login's, or the token's: nobody can speak for another."""
+    token, password = "birdwatchd-0123456789", "tawny owl"
+    web = {"password": hash_of(password), "tokens": {"recorder": sha256(token.encode()).hexdigest()}}
+    house = made_up(tmp_path, TITS, web=web)
+    path = f"/api/v1/detections/{TITS[0].id}/reviews"
+    with house.ask() as client:
+        answer = client.post(
+            path, json={"verdict": "right", "reviewer": "Ada"}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.json()["reviewer"] == "recorder"
+        assert client.get("/review").status_code == 303
+        client.post("/login", data={"csrf": csrf(client, "/login"), "password": password, "name": "Bo"})
+        assert "Your name" not in client.get("/review").text
+        judge(client, verdict="wrong", reviewer="Ada")
+    assert [(one[0], one[2]) for one in said(house)] == [("right", "recorder"), ("wrong", "Bo")]
+
+
 def test_the_search_puts_beginnings_first() -> None:
     labels = [
         Label(0, "Turdus merula", "Common Blackbird", "eurbla"),
@@ -192,7 +212,7 @@ def test_verdicts_by_keys_reach_the_list_to_train_from(page: Page, station: Stat
 
     wait_until(heard, "a clip to review", 60)
     claims = {}
-    for key in ("r", "w", "o"):
+    for key in ("r", "w", "o", "u"):
         identity = page.locator("#verdicts input[name=detection]").input_value()
         page.get_by_label("Your name").fill("Ada")
         page.get_by_label("Your name").blur()
@@ -211,13 +231,19 @@ def test_verdicts_by_keys_reach_the_list_to_train_from(page: Page, station: Stat
             return page.locator("#claim").count() == 1
 
         wait_until(another, "the next clip", 60)
+    page.goto(f"{station.url}/review?queue=sample&said={claims['u']}")
+    page.keyboard.press("z")
+    page.wait_for_url(f"**at={claims['u']}**")
+    assert page.get_by_text("taken back").is_visible()
     with Database.open(database, read_only=True) as opened:
         kept = {key: reviews.of(opened, identity)[0] for key, identity in claims.items()}
         assert [(one.verdict, one.reviewer, one.queue) for one in kept.values()] == [
             ("right", "Ada", "sample"),
             ("wrong", "Ada", "sample"),
             ("other", "Ada", "sample"),
+            ("unsure", "Ada", "sample"),
         ]
+        assert [one.verdict for one in reviews.of(opened, claims["u"])] == ["unsure", "withdrawn"]
         right = opened.rows("SELECT * FROM detections WHERE id = ?", (claims["r"],))[0]
     from train.commands.list import list_
 
