@@ -65,8 +65,8 @@ def what_is_kept(found: Found, kept: TheKept, house: TheHouse, database: Reading
     return ClipRecord(id=found.id, sound=sound, missing=missing, pictures=pictures)
 
 
+@router.head("/clips/{id}/sound", include_in_schema=False)
 @router.get("/clips/{id}/sound", responses=_SOUND, response_class=Response)
-@router.head("/clips/{id}/sound", responses=_SOUND, include_in_schema=False)
 def sound(
     *,
     found: Found,
@@ -123,8 +123,8 @@ def raven(found: Found, kept: TheKept, house: TheHouse, database: Reading) -> Re
     )
 
 
-@router.get("/clips/{id}/pictures/{number}", responses=_PICTURE, response_class=Response)
 @router.head("/clips/{id}/pictures/{number}", include_in_schema=False)
+@router.get("/clips/{id}/pictures/{number}", responses=_PICTURE, response_class=Response)
 def picture(number: Annotated[int, Path(ge=1, le=999_999)], kept: TheKept, house: TheHouse) -> Response:
     """A picture that a camera took; `/clips/{id}` tells their numbers."""
     for one in kept.pictures:
