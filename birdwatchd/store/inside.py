@@ -21,11 +21,11 @@ def open_file(folder: Path, path: Path) -> BinaryIO:
     with _way_to(folder, path) as descriptor:
         # Whoever opens a pipe would wait for its other end.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        file = os.fdopen(os.open(path.name, flags, dir_fd=descriptor), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+        found = os.open(path.name, flags, dir_fd=descriptor)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
         raise FileNotFoundError(f"{path} is no file")
-    return file
+    return os.fdopen(found, "rb")
 
 
 def names_beside(folder: Path, path: Path) -> list[str]:
