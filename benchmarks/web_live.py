@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import bisect
 import json
+import os
+import signal
 import struct
 import subprocess
 import sys
@@ -118,13 +120,14 @@ async def look(url: str) -> None:
                 if isinstance(message, bytes):
                     columns[number] += struct.unpack_from("<H", message, 2)[0]
 
-    pages = [asyncio.create_task(one(number)) for number in range(PAGES)]
-    await opened.wait()
-    print("open", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    print(json.dumps(columns), flush=True)
-    for page in pages:
-        page.cancel()
+    async with asyncio.TaskGroup() as group:  # which ends with the first that cannot look
+        pages = [group.create_task(one(number)) for number in range(PAGES)]
+        await opened.wait()
+        print("open", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        print(json.dumps(columns), flush=True)
+        for page in pages:
+            page.cancel()
 
 
 @contextmanager
@@ -154,6 +157,7 @@ def take_turns(url: str, turns: dict[int, list[Turn]]) -> None:
                 time.sleep(TURN_SECONDS)
                 turn.seconds, turn.busy_seconds = time.monotonic() - turn.began, time.process_time() - busy
             turns[pages].append(turn)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def told(differences: NDArray[np.float64]) -> str:
@@ -166,7 +170,7 @@ def main() -> None:
     """Measure and print."""
     watch, turns = Watch(), {0: list[Turn](), PAGES: list[Turn]()}
     watch.install()
-    seconds = SETTLE_SECONDS + TURNS * 2 * (TURN_SECONDS + 3)
+    seconds = 2 * (SETTLE_SECONDS + TURNS * 2 * TURN_SECONDS)  # more than enough: a signal ends it
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         soundfile.write(folder / "birds.wav", birds(int(seconds / SLOT_SECONDS) + 1), RATE)
