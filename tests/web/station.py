@@ -77,7 +77,7 @@ class Station:
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             )
-        wait_until(self._answers, f"the page of {self.config}: {self.log}", 60)
+        wait_until(self._answers, f"the page of {self.config}: {self.log}", 180)
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -111,6 +111,13 @@ def see_one_marked(page: Page, station: Station, after: float) -> None:
     assert page.locator(f'#newest [data-id="{key}"] b').inner_text() == name
 
 
+def usable_by_all(page: Page) -> None:
+    """axe finds nothing serious."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: scripts/setup --test")
+    violations = axe.Axe().run(page).response["violations"]
+    assert [one["help"] for one in violations if one["impact"] in {"serious", "critical"}] == []
+
+
 def now(page: Page) -> float:
     seconds: float = page.evaluate("Date.now() / 1000")
     return seconds
@@ -162,11 +169,13 @@ def test_a_daemon_that_was_killed_is_missed_and_found_again(page: Page, own: Sta
     pond.get_by_text("deaf", exact=True).wait_for()
     assert "Deaf: stream gone" in pond.inner_text()
     assert page.title() == "Deaf: pond · Now · wood"
+    usable_by_all(page)
     own.kill()
     page.get_by_role("alert").get_by_text("birdwatchd does not answer since").wait_for()
     assert page.title() == "No connection · Now · wood"
     assert page.get_by_role("region", name="garden").get_by_text("not known").first.is_visible()
     page.get_by_text("It is tried again in").wait_for()
+    usable_by_all(page)
     own.start()
     page.get_by_text("Live: birdwatchd was started again").wait_for()
     assert not page.get_by_role("alert").is_visible()

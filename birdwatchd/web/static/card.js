@@ -102,6 +102,7 @@ export class Card {
       node.style.top = `${lane * 1.625}rem`;
       this.marks.append(node);
       const wide = node.firstElementChild.scrollWidth + 12;
+      node.hidden = true; // until it is known where
       mark = { node, lane, named: start + wide / this.picture.scale };
       this.heard.set(one.id, mark);
     }
