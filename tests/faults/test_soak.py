@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import soundfile
 
 from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
@@ -20,7 +21,7 @@ from tests.integration import mosquitto
 from tests.rows import detection, entry
 from tests.soak.clock import Clock
 from tests.soak.sound import RATE, Scene
-from tests.soak.truth import Trial, judge
+from tests.soak.truth import UNKNOWN, Trial, clip_offset, judge
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -117,7 +118,7 @@ def test_the_sound_is_the_same_however_it_is_asked_for() -> None:
 
 
 def judged(
-    folder: Path, clock: Clock, *, heard_elsewhere: str = "", seconds: float = 100.0
+    folder: Path, clock: Clock, *, heard_elsewhere: str = "", given_up: str = "", seconds: float = 100.0
 ) -> dict[str, bool]:
     """What is said of a database with one detection and a minute and a half of sound."""
     with Database.open(folder / "birdwatchd.sqlite") as database:
@@ -129,6 +130,7 @@ def judged(
         )
         recorder.close()
     told = [{"event": "detection", "id": identity} for identity in (one.id, heard_elsewhere) if identity]
+    told += [{"event": "detection lost", "id": given_up}] if given_up else []
     (folder / "daemon.log").write_text("".join(json.dumps(line) + "\n" for line in told))
     (folder / "garden.sent").write_text(f"0 {95 * RATE}\n")
     world: Any = SimpleNamespace(
@@ -159,6 +161,26 @@ def test_what_is_missing_is_found(tmp_path: Path, clock: Clock) -> None:
 
 def test_a_detection_that_was_told_and_is_gone_is_found(tmp_path: Path, clock: Clock) -> None:
     assert not judged(tmp_path, clock, heard_elsewhere="0" * 20)[TOLD]
+
+
+def test_one_that_the_disk_did_not_take_stands_in_the_log(tmp_path: Path, clock: Clock) -> None:
+    assert judged(tmp_path, clock, heard_elsewhere="0" * 20, given_up="0" * 20)[TOLD]
+
+
+def test_a_clip_of_a_microphone_is_held_against_what_was_played_where_the_player_was_in_time(
+    tmp_path: Path,
+) -> None:
+    scene = Scene("tiny", 1, "balcony")
+    path = tmp_path / "clip.flac"
+    soundfile.write(path, scene.sound(100 * RATE, 105 * RATE), RATE)
+    for steady, dated, offset in (((90.0, 110.0), 108.0, 8.0), ((90.0, 110.0), 150.0, UNKNOWN)):
+        player: Any = SimpleNamespace(
+            was_steady=lambda start, stop, span=steady: span[0] <= start and stop <= span[1]
+        )
+        world: Any = SimpleNamespace(streams=[], scenes={"balcony": scene}, player=player)
+        assert clip_offset(world, "balcony", path, dated) == pytest.approx(offset)
+    soundfile.write(path, scene.sound(400 * RATE, 405 * RATE)[::-1], RATE)
+    assert clip_offset(world, "balcony", path, 100.0) is None
 
 
 def test_a_minute_that_nobody_accounts_for_is_found(tmp_path: Path, clock: Clock) -> None:

@@ -17,7 +17,7 @@ from random import Random
 import click
 
 from tests.soak.clock import Clock
-from tests.soak.faults import FAULTS, Stage, deck, fitting
+from tests.soak.faults import FAULTS, Stage, deck, fitting, reload
 from tests.soak.keeper import ROOT, Keeper
 from tests.soak.report import length, write
 from tests.soak.truth import Disturbance, Trial, judge, read_ledger
@@ -150,6 +150,7 @@ def _soak(
             end = hours * 3600
             faults = fitting(world, names)
             cards = deck(faults, random)
+            reloaded = -1
             due = max(min(QUIET_SECONDS, end / 10), began + FIRST_SECONDS)
             click.echo(
                 f"{length(clock.elapsed)}  listening; faults: {', '.join(fault.name for fault in faults)}"
@@ -160,9 +161,13 @@ def _soak(
                 if stop.is_set():
                     break
                 fault = next(cards)
+                stage = Stage(world, keeper, random)
+                if reloaded != len(keeper.lives):  # each run of the daemon reads its config again once
+                    reloaded = len(keeper.lives)
+                    reload(stage)
                 before = read_ledger(world.database)
                 start = clock.elapsed
-                fault.make(Stage(world, keeper, random))
+                fault.make(stage)
                 disturbances.append(Disturbance(fault.name, start, clock.elapsed, fault.deaf, before))
                 _tell(world, keeper, disturbances)
                 due = max(due + fault_every, clock.elapsed + 5)
@@ -174,7 +179,7 @@ def _soak(
         last = read_ledger(world.database)
         time.sleep(2)  # what the broker still has for its subscriber
         verdict = judge(Trial(world, keeper, disturbances, began, ended))
-        if world.is_own_disk:  # what may be looked at afterwards
+        if world.card.is_own:  # what may be looked at afterwards
             shutil.copy(world.database, folder)
         text = write(
             world=world,

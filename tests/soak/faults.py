@@ -43,7 +43,7 @@ class Fault:
     says: str
     make: Callable[[Stage], None]
     where: str = ""
-    """What has to be there: `disk`, `microphone`, `stream`."""
+    """What has to be there: `disk`, `card`, `microphone`, `stream`."""
     deaf: bool = False
     """While it lasts, and a while after, nobody can expect that all is heard."""
 
@@ -60,7 +60,8 @@ def _restart(stage: Stage) -> None:
     stage.keeper.wait_ready()
 
 
-def _reload(stage: Stage) -> None:
+def reload(stage: Stage) -> None:
+    """Have the daemon read a config in which one action has another name."""
     stage.world.configure(f"{stage.random.randrange(1000)}")
     stage.keeper.signal(signal.SIGHUP)
     stage.wait(10, 20)
@@ -168,6 +169,13 @@ def _disk_full(stage: Stage) -> None:
     filler.unlink()
 
 
+def _disk_fails(stage: Stage) -> None:
+    stage.world.card.fail()
+    stage.wait(20, 120)
+    with stage.keeper.stopped():
+        stage.world.card.mend()
+
+
 def _database_locked(stage: Stage) -> None:
     other = sqlite3.connect(stage.world.database, isolation_level=None, timeout=10)
     other.execute("BEGIN IMMEDIATE")
@@ -236,7 +244,7 @@ def _unplugged(stage: Stage) -> None:
 FAULTS = (
     Fault("daemon killed", "`kill -9`, started again as systemd would", _sudden_death, deaf=True),
     Fault("daemon restarted", "SIGTERM, started again at once", _restart, deaf=True),
-    Fault("config reloaded", "SIGHUP, with an action that got another name", _reload),
+    Fault("config reloaded", "SIGHUP, with an action that got another name", reload),
     Fault("daemon stopped", "SIGSTOP for 3 to 20 s", _daemon_stopped, deaf=True),
     Fault("broker killed", "`kill -9`, away for 10 to 120 s", _broker_killed),
     Fault("broker frozen", "SIGSTOP for 10 to 120 s", _broker_frozen),
@@ -268,6 +276,13 @@ FAULTS = (
     Fault("sound server frozen", "SIGSTOP for 5 to 30 s", _sound_frozen, "microphone", deaf=True),
     Fault("microphone unplugged", "its device is gone for 5 to 60 s", _unplugged, "microphone", deaf=True),
     Fault("disk full", "to the last byte, for 20 to 120 s", _disk_full, "disk"),
+    Fault(
+        "disk read-only",
+        "an ext4 that gives up, for 20 to 120 s; then stopped, the disk checked and mounted again, and started",
+        _disk_fails,
+        "card",
+        deaf=True,
+    ),
     Fault("database locked", "by another program, for 5 to 60 s", _database_locked),
     Fault("clips removed", "the folder with all that is in it", _clips_removed),
     Fault(
@@ -291,7 +306,8 @@ def fitting(world: World, names: list[str]) -> list[Fault]:
     """Those of `names`, or all, that can be made here."""
     there = {
         "": True,
-        "disk": world.is_own_disk,
+        "disk": world.card.is_own,
+        "card": world.card.can_fail,
         "stream": bool(world.streams),
         "microphone": world.sound_server is not None,
     }

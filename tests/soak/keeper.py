@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Self
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.soak.clock import Clock
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +65,7 @@ class Keeper:
         self._is_paused = False
         self.is_ready = False
         self._at_once = False
+        self._held = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
 
@@ -89,6 +92,16 @@ class Keeper:
         self._fed = self.clock.elapsed
         if (pid := self.pid) is not None:
             os.kill(pid, number)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It is stopped meanwhile, and started again behind."""
+        self._held = True
+        self.signal(signal.SIGTERM)
+        wait_until(lambda: self._process is None, "the daemon has ended", STOP_SECONDS)
+        yield
+        self._held = False
+        self.wait_ready()
 
     def wait_ready(self) -> None:
         """Until it says that it listens.
@@ -121,6 +134,9 @@ class Keeper:
         looked = 0.0
         while not self._stopping.is_set():
             if self._process is None:
+                if self._held:
+                    self._stopping.wait(0.05)
+                    continue
                 self._start()
             self._hear()
             assert self._process is not None

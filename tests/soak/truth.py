@@ -136,26 +136,32 @@ def judge(trial: Trial) -> Verdict:
 
 
 def _judge_detections(verdict: Verdict, world: World, detections: dict[str, Any]) -> None:
-    logged = set()
+    logged, given_up = set(), set()
     with (world.folder / "daemon.log").open(encoding="utf-8", errors="replace") as log:
         for line in log:
-            if '"detection"' in line or '"detection ended"' in line:
+            if '"detection' in line:
                 try:
                     said = json.loads(line)
                 except ValueError:
                     continue
                 if said.get("event") in ("detection", "detection ended") and "id" in said:
                     logged.add(said["id"])
+                elif said.get("event") == "detection lost":
+                    given_up.add(said["id"])
     taken = (
         set(world.folder.joinpath("web.taken").read_text().split())
         if (world.folder / "web.taken").exists()
         else set()
     )
-    witnessed = logged | {identity for identity, _ in world.subscriber.heard} | {key[:20] for key in taken}
+    acknowledged = {identity for identity, _ in world.subscriber.heard} | {key[:20] for key in taken}
+    # What the disk did not take until the end stands in the log whole, and only there: it was acknowledged to nobody.
+    only_logged = (logged & given_up) - set(detections) - acknowledged
+    witnessed = (logged | acknowledged) - only_logged
     lost = witnessed - set(detections)
     verdict.find(
         "Every detection that anybody was told of is in the database",
         f"{len(witnessed)} told (log, MQTT, webhook), {len(lost)} of them missing"
+        + (f"; {len(only_logged)} more of a disk that failed stand in the log, whole" if only_logged else "")
         + (f": {sorted(lost)[:5]}" if lost else ""),
         holds=not lost and bool(witnessed),
     )
@@ -348,7 +354,7 @@ def _judge_clips(verdict: Verdict, trial: Trial, detections: dict[str, Any]) -> 
             continue
         source = said["detection"]["source"]
         start = datetime.fromisoformat(said["clip"]["start"]).timestamp() - world.clock.epoch
-        offset = _offset(world, source, path, start)
+        offset = clip_offset(world, source, path, start)
         if offset == UNKNOWN:
             continue
         if offset is None:
@@ -372,7 +378,7 @@ def _spread(offsets: list[float]) -> str:
     return f"{np.median(offsets):+.2f} s from its true time at the median, {max(offsets, key=abs):+.2f} s at the worst"
 
 
-def _offset(world: World, source: str, path: Path, start: float) -> float | None:
+def clip_offset(world: World, source: str, path: Path, start: float) -> float | None:
     """How much later than it was the clip says that it was, in seconds.
 
     None when it is not that sound at all, UNKNOWN when nobody can say what sounded then.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +18,7 @@ from paho.mqtt.properties import Properties
 from tests.integration.mosquitto import PASSWORD, USER, Mosquitto
 from tests.integration.rtsp import free_port
 from tests.integration.soundserver import SoundServer
+from tests.soak.disk import Disk
 from tests.soak.keeper import ROOT
 from tests.soak.player import Player
 from tests.soak.sound import Scene
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tests.soak.clock import Clock
-
-DISK_MEGABYTES = 400
 
 
 class Child:
@@ -108,7 +106,7 @@ class World:
         self.scenes = {name: Scene(model, seed, name) for name in self.sources}
         self._stack = contextlib.ExitStack()
         self.disk = folder / "disk"
-        self.is_own_disk = False
+        self.card = Disk(self.disk)
         for name in (*self.streams, "web"):
             self.mode(name, "ok")
         self.ports = {name: free_port() for name in self.streams}
@@ -165,13 +163,7 @@ class World:
 
     def __enter__(self) -> Self:
         stack = self._stack
-        self.disk.mkdir(exist_ok=True)
-        if os.geteuid() == 0 and shutil.which("mount"):
-            subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(self.disk)], check=True
-            )
-            self.is_own_disk = True
-            stack.callback(subprocess.run, ["umount", "-l", str(self.disk)], check=False)
+        stack.enter_context(self.card)
         for child in (*self.servers.values(), self.web):
             child.start()
             stack.callback(child.kill)
