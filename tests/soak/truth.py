@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from tests.soak.sound import RATE, SLOT_SECONDS
+from tests.soak.world import RECORDING, RECORDING_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,12 +259,9 @@ def _judge_ledger(verdict: Verdict, trial: Trial) -> None:
     world, keeper, seconds = trial.world, trial.keeper, trial.ended - trial.began
     ledger = read_ledger(world.database)
     tolerance = PER_LIFE_SECONDS * max(1, len(keeper.lives))
+    _judge_recording(verdict, trial, _sums(ledger, RECORDING))
     for source in world.sources:
-        sums: Counter[str] = Counter()
-        for (its_source, kind, _), amount in ledger.items():
-            if its_source == source:
-                sums[kind] += amount  # type: ignore[assignment] # a Counter of seconds
-        balance: dict[str, float] = dict(sums)
+        balance = _sums(ledger, source)
         balance["sent"] = _sent(world, source)
         verdict.balance[source] = balance
         accounted = balance.get("expected", 0.0) + balance.get("off", 0.0)
@@ -288,6 +286,36 @@ def _judge_ledger(verdict: Verdict, trial: Trial) -> None:
                 f"{balance['sent']:.1f} s sent, {balance.get('captured', 0.0):.1f} s captured",
                 holds=balance.get("captured", 0.0) <= balance["sent"] + 1.0,
             )
+
+
+def _sums(ledger: Ledger, source: str) -> dict[str, float]:
+    """Seconds by kind."""
+    sums: dict[str, float] = {}
+    for (its_source, kind, _), amount in ledger.items():
+        if its_source == source:
+            sums[kind] = sums.get(kind, 0.0) + amount
+    return sums
+
+
+def _judge_recording(verdict: Verdict, trial: Trial, sums: dict[str, float]) -> None:
+    """It is heard once in each run, by those that lived long enough to its end."""
+    enough = RECORDING_SECONDS + STARTING_SECONDS + AFTERMATH_SECONDS  # it is written down a while later
+    failures = [one.start for one in trial.disturbances if one.name == "disk read-only"]
+    lasting = sum(
+        end - born > enough and not any(born < failed < born + enough for failed in failures)
+        for born, end, _ in trial.keeper.lives
+    )
+    least, most = lasting * RECORDING_SECONDS, len(trial.keeper.lives) * RECORDING_SECONDS
+    captured = sums.get("captured", 0.0)
+    waiting = captured - sums.get("analysed", 0.0) - sums.get("skipped", 0.0)
+    verdict.find(
+        f"{RECORDING}, a recording of {RECORDING_SECONDS / 60:.0f} minutes, is heard whole in each run that lasts",
+        f"{captured:.1f} s captured in {len(trial.keeper.lives)} runs, {lasting} of which lasted; {waiting:.1f} s of that neither "
+        f"analysed nor skipped; {sums.get('lost', 0.0):.1f} s lost",
+        holds=least - 1.0 <= captured <= most + 1.0
+        and abs(waiting) < 10.0 * len(trial.keeper.lives)
+        and not round(sums.get("lost", 0.0)),
+    )
 
 
 def _sent(world: World, source: str) -> float:
@@ -353,6 +381,8 @@ def _judge_clips(verdict: Verdict, trial: Trial, detections: dict[str, Any]) -> 
         if said["clip"]["gaps"] or any(first < written < last for first, last in stepped):
             continue
         source = said["detection"]["source"]
+        if source not in world.sources:
+            continue
         start = datetime.fromisoformat(said["clip"]["start"]).timestamp() - world.clock.epoch
         offset = clip_offset(world, source, path, start)
         if offset == UNKNOWN:

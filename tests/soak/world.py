@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+import soundfile
 import yaml
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -21,7 +22,7 @@ from tests.integration.soundserver import SoundServer
 from tests.soak.disk import Disk
 from tests.soak.keeper import ROOT
 from tests.soak.player import Player
-from tests.soak.sound import Scene
+from tests.soak.sound import RATE, Scene
 
 if TYPE_CHECKING:
     import signal
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tests.soak.clock import Clock
+
+
+RECORDING = "attic"
+"""A source that plays the same recording in every run of the daemon, and comes to its end."""
+RECORDING_SECONDS = 300
 
 
 class Child:
@@ -104,6 +110,10 @@ class World:
         self.streams = ["garden"] if microphone else ["garden", "pond"]
         self.sources = [*self.streams, *(["balcony"] if microphone else [])]
         self.scenes = {name: Scene(model, seed, name) for name in self.sources}
+        self.recording = folder / f"{RECORDING}.flac"
+        soundfile.write(
+            self.recording, Scene(model, seed, RECORDING).sound(0, RECORDING_SECONDS * RATE), RATE
+        )
         self._stack = contextlib.ExitStack()
         self.disk = folder / "disk"
         self.card = Disk(self.disk)
@@ -187,6 +197,7 @@ class World:
             {"kind": "stream", "name": name, "url": f"http://127.0.0.1:{port}/live.wav"}
             for name, port in self.ports.items()
         ]
+        sources.append({"kind": "recording", "name": RECORDING, "path": str(self.recording), "start": "now"})
         if self.sound_server is not None:
             sources.append({"kind": "microphone", "name": "balcony"})
         config = {
