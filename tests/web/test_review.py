@@ -19,6 +19,7 @@ from birdwatchd.web.password import hash_of
 from tests.integration.waiting import wait_until
 from tests.rows import BLACKBIRD, COOT, GREAT_TIT, detection
 from tests.shelves import keep
+from tests.web.keeping import keep_sound
 from tests.web.made_up import MadeUp, made_up
 
 if TYPE_CHECKING:
@@ -129,6 +130,13 @@ def test_a_name_is_remembered_and_shown_as_it_is(house: MadeUp) -> None:
         text = client.get(f"/review?at={TITS[0].id}").text
     assert "<b>" not in text
     assert text.count("&lt;b&gt;&#34;Ada&#34;&lt;/b&gt;; ß") >= 2
+
+
+def test_the_picture_shows_what_was_reported(house: MadeUp) -> None:
+    keep_sound(house.config.store.clips_folder, TITS[0])  # 3 s, the call of 4.5 s, 3 s
+    with house.ask() as client:
+        edges = re.findall(r'class="edge" x1="([0-9.]+)"', client.get("/review").text)
+    assert [float(edge) for edge in edges] == pytest.approx([3 / 10.5, 7.5 / 10.5])
 
 
 def test_an_empty_queue_says_what_to_do(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from birdwatchd.domain import Detection, Label
 from birdwatchd.store import detections, queues, reviews
 from birdwatchd.store.database import Database
+from birdwatchd.store.kept import NOTHING, Kept
 from birdwatchd.web import judging, labels
-from birdwatchd.web.finding import NO_DETECTION
+from birdwatchd.web.finding import NO_DETECTION, kept_of
 from birdwatchd.web.house import House
 from birdwatchd.web.reading import Reading, TheHouse
 from birdwatchd.web.rendering import page
@@ -80,8 +81,11 @@ def review(
         house, database, asked.queue, days=asked.days, species=asked.species, after=asked.after
     )
     shown = replace(shown, without_sound=found.without_sound, further=found.further)
-    for turn in found.turns[:1]:
-        shown = replace(shown, detection=turn.detection, why=turn.why)
+    if found.turns:
+        turn, *rest = found.turns
+        shown = replace(
+            shown, detection=turn.detection, why=turn.why, following=rest[0].detection.id if rest else ""
+        )
     return _page(request, house, database, shown)
 
 
@@ -147,6 +151,8 @@ class Shown:
     detection: Detection | None = None
     why: str = ""
     """What makes it worth a listen; empty when somebody chose it."""
+    following: str = ""
+    """The detection after it."""
     after: str = ""
     back: str = ""
     said: str = ""
@@ -174,6 +180,7 @@ def _page(request: Request, house: House, database: Database, shown: Shown) -> H
     today, ever = reviews.count(database, midnight)
     last = reviews.of(database, shown.said)[-1:]
     one = shown.detection
+    kept = kept_of(house, one) if one else NOTHING
     return page(
         request,
         "review.html",
@@ -183,7 +190,8 @@ def _page(request: Request, house: House, database: Database, shown: Shown) -> H
         queries={queue: replace(shown, queue=queue).query() for queue in QUEUES},
         shown=shown,
         one=one,
-        has_sound=one is not None and judging.Clips(house.clips_folder).has_sound(one.clip_path),
+        has_sound=kept.sound is not None,
+        call=_call(one, kept) if one else None,
         history=reviews.of(database, one.id) if one else [],
         last=(last[0], _get(database, shown.said)) if last else None,
         next_query=shown.query(after=one.id, back=one.id) if one else "",
@@ -193,3 +201,14 @@ def _page(request: Request, house: House, database: Database, shown: Shown) -> H
         today=today,
         ever=ever,
     )
+
+
+def _call(one: Detection, kept: Kept) -> tuple[float, float] | None:
+    """Where in its clip the detection begins and ends, from 0 to 1; None where nobody knows."""
+    if kept.cut is None:
+        return None
+    begin, end = (
+        min(1.0, max(0.0, kept.cut.offset_seconds(sample) / kept.cut.seconds))
+        for sample in (one.start_sample, one.end_sample)
+    )
+    return (begin, end) if begin < end else None

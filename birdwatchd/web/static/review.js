@@ -52,6 +52,34 @@ if (atOnce && sound) {
   atOnce.addEventListener("change", () => localStorage.setItem("review-plays-at-once", atOnce.checked ? "yes" : "no"));
 }
 
+// The picture is followed while it sounds, and a click in it plays from there.
+const picture = document.querySelector("#picture");
+if (picture && sound) {
+  const cursor = picture.querySelector("#cursor");
+  const follow = () => {
+    const at = sound.duration ? sound.currentTime / sound.duration : 0;
+    cursor.setAttribute("x1", at);
+    cursor.setAttribute("x2", at);
+    cursor.setAttribute("visibility", "visible");
+    if (!sound.paused) requestAnimationFrame(follow);
+  };
+  sound.addEventListener("play", follow);
+  sound.addEventListener("seeked", follow);
+  picture.addEventListener("click", (event) => {
+    if (!sound.duration) return;
+    const box = picture.getBoundingClientRect();
+    sound.currentTime = (event.clientX - box.left) / box.width * sound.duration;
+    sound.play().catch(() => {});
+  });
+}
+
+// The next picture is there when it is its turn.
+const next = document.querySelector("[data-picture]");
+if (next) {
+  const colours = matchMedia("(prefers-color-scheme: dark)").matches ? "night" : "paper";
+  addEventListener("load", () => { new Image().src = `${next.dataset.picture}&colours=${colours}`; });
+}
+
 // The select of the time needs no button.
 const days = document.querySelector("#days");
 if (days) {
