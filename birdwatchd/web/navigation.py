@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import FastAPI
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +26,3 @@ ENTRIES = (
     Entry("/settings", "Settings", "settings", first=False),
     Entry("/api", "API", "api", first=False),
 )
-
-
-def entries(app: FastAPI) -> Sequence[Entry]:
-    """Those that this app has a page for."""
-    return [entry for entry in ENTRIES if entry.path in app.state.paths]

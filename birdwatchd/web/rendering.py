@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 from birdwatchd import __version__
 from birdwatchd.config.rules import is_local
 from birdwatchd.web import words
-from birdwatchd.web.navigation import entries
+from birdwatchd.web.navigation import ENTRIES
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -68,7 +68,7 @@ def page(request: Request, template: str, *, status: int = 200, **shown: Any) ->
         csrf=visitor.csrf,
         to=lambda path: f"{root}{path}",
         here=request.url.path.removeprefix(root),
-        navigation=entries(app) if visitor.kind == "session" or _is_open(config.web) else (),
+        navigation=ENTRIES if visitor.kind == "session" or _is_open(config.web) else (),
         version=__version__,
         **shown,
     )

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 import soundfile
 
@@ -83,6 +84,7 @@ store:
   database: {folder}/birds.sqlite
   clips_folder: {folder}/clips
 metrics: {{port: {metrics}}}
+web: {{port: {web}}}
 log: {{level: debug}}
 """
 
@@ -165,6 +167,18 @@ def ask(*arguments: str | Path, environment: dict[str, str], seconds: float = 12
     return f"{arguments}\n{said.decode()}"
 
 
+def shown(url: str) -> bytes:
+    """What the page shows of the station, its settings, and what became of each detection."""
+    heard = httpx.get(f"{url}/api/v1/detections").json()["detections"]
+    about = [f"/detection/{one['id']}" for one in heard]
+    about += [f"/api/v1/detections/{one['id']}/deliveries" for one in heard]
+    answers = [httpx.get(f"{url}{path}") for path in ("/", "/sources", "/settings", "/today", *about)]
+    assert {answer.status_code for answer in answers} == {200}
+    text = b"".join(answer.content for answer in answers)
+    assert b"rtsp://***@127.0.0.1" in text
+    return text
+
+
 def found_in(text: bytes) -> list[str]:
     """Which secrets stand there, plain or as HTTP's Basic has them."""
     secrets = {**CANARIES, "CREDENTIAL": CREDENTIAL}
@@ -213,6 +227,7 @@ def test_no_secret_is_told_anywhere(tmp_path: Path, tiny_bundle: Path, form: str
             "silent": silent.getsockname()[1],
             "closed": free_port(),
             "metrics": free_port(),
+            "web": free_port(),
         }
         text = CONFIG.format(bundle=tiny_bundle, folder=folder, server=f"http://127.0.0.1:{port}", **ports)
         config.write_text(text.replace("level: debug", f"level: debug, format: {form}"))
@@ -254,6 +269,7 @@ def test_no_secret_is_told_anywhere(tmp_path: Path, tiny_bundle: Path, form: str
                 while piece := scrape.recv(65536):
                     told += piece
             assert b"birdwatchd_" in told
+            told += shown(f"http://127.0.0.1:{ports['web']}")
             for pid in family(daemon.pid) - {daemon.pid}:
                 with contextlib.suppress(OSError):
                     # Those that read what strangers send have nobody's password around them either.

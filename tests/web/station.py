@@ -106,17 +106,18 @@ class Station:
 def write_sound(path: Path, seconds: int = 120) -> None:
     """Noise, with the high tone (tests/tiny.py: Testus altus) for 3 s in every 10, and the low one 5 s after it."""
     rng = np.random.default_rng(1)
-    sound = rng.normal(0, 0.003, seconds * RATE)
+    ten = rng.normal(0, 0.003, 10 * RATE)
     beep = np.arange(3 * RATE) / RATE
-    for second in range(2, seconds - 8, 10):
-        sound[second * RATE : (second + 3) * RATE] += 0.3 * np.sin(2 * np.pi * 4000 * beep)
-        sound[(second + 5) * RATE : (second + 8) * RATE] += 0.3 * np.sin(2 * np.pi * 1000 * beep)
-    soundfile.write(path, sound, RATE)
+    ten[2 * RATE : 5 * RATE] += 0.3 * np.sin(2 * np.pi * 4000 * beep)
+    ten[7 * RATE :] += 0.3 * np.sin(2 * np.pi * 1000 * beep)
+    with soundfile.SoundFile(path, "w", RATE, 1) as file:
+        for _ in range(-(-seconds // 10)):
+            file.write(ten)
 
 
 @contextmanager
 def station(
-    folder: Path, bundle: Path, *, more: str = "", config: str = CONFIG, seconds: int = 600
+    folder: Path, bundle: Path, *, more: str = "", config: str = CONFIG, seconds: int = 900
 ) -> Iterator[Station]:
     """A daemon in `folder`; `more` are further lines of its config, the first of them below `web:`."""
     write_sound(folder / "day.wav", seconds)

@@ -23,7 +23,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="no schemathesis: scri
 
 
 STEADY = hypothesis.settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     database=None,

@@ -9,8 +9,11 @@ import httpx
 import pytest
 
 from tests.integration.waiting import wait_until
+from tests.web.station import station as running_station
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, Page
 
     from tests.web.station import Station
@@ -37,27 +40,34 @@ def addresses(station: Station) -> list[str]:
     return [*entries, *deeper]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_every_page(browser: Browser, station: Station, scheme: Any) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [
+        pytest.param("light", PHONE, id="light, phone"),
+        pytest.param("dark", DESK, id="dark, desk"),
+        pytest.param("dark", PHONE, id="dark, phone", marks=pytest.mark.long),
+        pytest.param("light", DESK, id="light, desk", marks=pytest.mark.long),
+    ],
+)
+def test_everybody_can_use_every_page(browser: Browser, station: Station, scheme: Any, size: Any) -> None:
     """axe knows what keeps people out: too little contrast, fields without labels, what no keyboard reaches."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe: scripts/setup --test")
     found, asked = [], set()
-    for size in (PHONE, DESK):
-        context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type] # it is one
-        page = context.new_page()
-        page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
-        page.on("websocket", lambda socket: asked.add(urlsplit(socket.url).netloc))
-        for path in addresses(station):
-            page.goto(f"{station.url}{path}")
-            page.wait_for_load_state("load")
-            for one in axe.Axe().run(page).response["violations"]:
-                if one["impact"] in {"serious", "critical"}:
-                    where = [node["html"][:120] for node in one["nodes"][:3]]
-                    found.append(f"{path} ({size['width']}): {one['id']}: {one['help']}: {where}")
-            width = page.evaluate("document.documentElement.scrollWidth")
-            if width > size["width"]:
-                found.append(f"{path} ({size['width']}) is {width} pixels wide")
-        context.close()
+    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    page.on("websocket", lambda socket: asked.add(urlsplit(socket.url).netloc))
+    for path in addresses(station):
+        page.goto(f"{station.url}{path}")
+        page.wait_for_load_state("load")
+        for one in axe.Axe().run(page).response["violations"]:
+            if one["impact"] in {"serious", "critical"}:
+                where = [node["html"][:120] for node in one["nodes"][:3]]
+                found.append(f"{path} ({size['width']}): {one['id']}: {one['help']}: {where}")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > size["width"]:
+            found.append(f"{path} ({size['width']}) is {width} pixels wide")
+    context.close()
     assert not found, "\n".join(found)
     assert asked == {f"127.0.0.1:{station.port}"}
 
@@ -78,3 +88,26 @@ def test_the_api_is_told_without_help_from_elsewhere(page: Page, station: Statio
     with page.expect_download() as download:
         page.get_by_role("link", name="OpenAPI").click()
     assert download.value.suggested_filename == "openapi.json"
+
+
+def test_sources_are_told_anew_while_somebody_looks_and_that_nobody_answers(
+    browser: Browser, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.clock.install()
+    with running_station(tmp_path, tiny_bundle) as there:
+        page.goto(f"{there.url}/sources")
+        first = page.locator(".heading time").first.inner_text()
+        page.clock.run_for(11_000)
+        page.wait_for_function(
+            "first => document.querySelector('.heading time').textContent !== first", arg=first
+        )
+        assert not page.locator("#away").is_visible()
+        there.kill()
+        page.clock.run_for(11_000)
+        page.locator("#away").wait_for(state="visible")
+        there.start()
+        page.clock.run_for(11_000)
+        page.locator("#away").wait_for(state="hidden")
+    context.close()
