@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.soundserver import SoundServer, needs_sound_server
 from tests.integration.waiting import wait_until
 from tests.shared import SHARED, needs_shared
 from tests.web.station import CONFIG
@@ -49,6 +51,22 @@ AWAY = """\
     kind: stream
     url: rtsp://127.0.0.1:1/none
 actions:
+"""
+MICROPHONE = """\
+node: wood
+model:
+  bundle: {bundle}
+  inference_threads: 1
+sources:
+  - name: garden
+    kind: microphone
+    stall_seconds: 1
+store:
+  database: {{folder}}/birds.sqlite
+  clips_folder: {{folder}}/clips
+web:
+  port: {{port}}
+{{more}}
 """
 SURVEY = """\
 node: wood
@@ -216,3 +234,32 @@ def test_real_birds_are_marked_within_a_second_of_their_messages(
         seen: dict[str, Any] = page.evaluate("window.marked")
         delays = [at - told(there)[key] for key, at in seen.items() if key in told(there)]
     assert max(delays) < WITHIN_SECONDS
+
+
+@pytest.mark.long
+@needs_shared
+@needs_sound_server
+def test_a_microphone_that_is_unplugged_is_seen_to_be_deaf(
+    page: Page, tmp_path: Path, birdnet_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SoundServer(tmp_path) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        with running_station(
+            tmp_path, birdnet_bundle, config=MICROPHONE.format(bundle=birdnet_bundle), seconds=10
+        ) as there:
+            live(page, there.url)
+            playing = threading.Thread(
+                target=server.play, args=(SHARED / "soundscapes" / "monitoR_survey.wav",)
+            )
+            began = now(page)
+            playing.start()
+            see_one_marked(page, there, began)
+            playing.join()
+            garden = page.get_by_role("region", name="garden")
+            server.unplug()
+            garden.get_by_text("deaf", exact=True).wait_for()
+            assert garden.get_by_text("Deaf: ").is_visible()
+            server.plug()
+            garden.get_by_text("listening", exact=True).wait_for()
+            assert not garden.get_by_text("Deaf: ").is_visible()
