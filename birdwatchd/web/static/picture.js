@@ -9,6 +9,8 @@ const KEPT_SECONDS = 45;
 const LATE_SECONDS = 0.4; // so far the picture lags behind, for what the network needs now and then
 const DEAF_SECONDS = 1.5; // later than that, what is missing is no delay any more
 const FLOOR_SECONDS = 8; // so quickly it gets used to other noise
+const QUICK_SECONDS = 1; // and so quickly when that is another by so much
+const FAR_DB = 12;
 const STEP_SECONDS = 2; // by more than that, somebody has set a clock
 const CURSOR_SECONDS = 0.6;
 const MARKED_HZ = [500, 1000, 2000, 4000, 8000];
@@ -82,8 +84,10 @@ export class Picture {
   adapt(values, seconds) {
     const sorted = Uint8Array.from(values).sort();
     const median = sorted[sorted.length >> 1];
-    const share = this.floor === null ? 1 : Math.min(1, seconds / FLOOR_SECONDS);
-    this.floor = (this.floor ?? 0) + share * (median - (this.floor ?? 0));
+    if (median === 0) return; // of digital silence nothing is to be learnt
+    this.floor ??= median;
+    const isFar = Math.abs(median - this.floor) * STEP_DB > FAR_DB;
+    this.floor += Math.min(1, seconds / (isFar ? QUICK_SECONDS : FLOOR_SECONDS)) * (median - this.floor);
   }
 
   clear(columns) {
@@ -96,7 +100,7 @@ export class Picture {
     const image = this.paint.createImageData(count, BANDS);
     const pixels = new Uint32Array(image.data.buffer);
     const scale = 255 / (RANGE_DB / STEP_DB);
-    const floor = Math.max(8, this.floor + 3);
+    const floor = Math.max(8, (this.floor ?? 0) + 3);
     for (let column = 0; column < count; column += 1) {
       for (let band = 0; band < BANDS; band += 1) {
         const shade = Math.max(0, Math.min(255, (values[column * BANDS + band] - floor) * scale)) | 0;
