@@ -22,11 +22,13 @@ from tests.web.keeping import keep_picture, keep_sound
 from tests.web.made_up import made_up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from starlette.testclient import TestClient
 
     from birdwatchd.domain import Detection
+    from tests.web.made_up import MadeUp
 
 TIT = detection(10, GREAT_TIT, clip_path="2026/05/09/Great_Tit_06-42-20_garden_3f0c12ab")
 VOICED = detection(20, COOT, clip_path="2026/05/09/voiced", voice=True)
@@ -35,14 +37,30 @@ EVIL = detection(40, BLACKBIRD, clip_path="../secret")
 CLIPS = "/api/v1/clips"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    return made_up(tmp_path_factory.mktemp("house"), [TIT, VOICED, BARE, EVIL])
+
+
+@pytest.fixture(scope="module")
+def client(house: MadeUp) -> TestClient:
+    return house.ask()
+
+
+@pytest.fixture(autouse=True)
+def folder(house: MadeUp, tmp_path: Path) -> Path:
+    """The clips folder, another one for each test."""
+    store = house.config.store.model_copy(update={"clips_folder": tmp_path / "clips"})
+    house.config = house.config.model_copy(update={"store": store})
     return tmp_path / "clips"
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> TestClient:
-    return made_up(tmp_path, [TIT, VOICED, BARE, EVIL]).ask()
+def clean(house: MadeUp) -> Iterator[Path]:
+    """The database, in which no delivery is left afterwards."""
+    yield house.config.store.database
+    with Database.open_beside(house.config.store.database) as database, database.transaction() as connection:
+        connection.execute("DELETE FROM deliveries")
 
 
 def test_what_is_kept_is_told(client: TestClient, folder: Path) -> None:
@@ -208,8 +226,8 @@ def refusal(client: TestClient, one: Detection) -> str:
     return str(said.pop())
 
 
-def deliver(folder: Path, one: Detection, status: Any = None, error: str = "", **notes: Any) -> None:
-    with Database.open_beside(folder / "birds.sqlite") as database:
+def deliver(path: Path, one: Detection, status: Any = None, error: str = "", **notes: Any) -> None:
+    with Database.open_beside(path) as database:
         outbox = Outbox(database)
         with database.transaction() as connection:
             order = Order("keep", "bounded", timedelta(days=7))
@@ -219,27 +237,27 @@ def deliver(folder: Path, one: Detection, status: Any = None, error: str = "", *
             outbox.settle([Outcome(entry.number, status, 1, error, notes=notes)], DAWN)
 
 
-def test_where_there_is_no_sound_it_is_said_why(client: TestClient, tmp_path: Path) -> None:
+def test_where_there_is_no_sound_it_is_said_why(client: TestClient, clean: Path) -> None:
     assert refusal(client, VOICED) == "A person spoke meanwhile: sound with voices is not kept."
     assert refusal(client, BARE).startswith("Its sound is not there: either none was kept")
-    deliver(tmp_path, BARE)
+    deliver(clean, BARE)
     assert refusal(client, BARE).startswith("Its sound is on its way: keep writes it")
-    deliver(tmp_path, BARE, "lost", "audio gone: it was in the memory of a run that has ended")
+    deliver(clean, BARE, "lost", "audio gone: it was in the memory of a run that has ended")
     assert refusal(client, BARE) == (
         "Its sound could not be kept: audio gone: it was in the memory of a run that has ended."
     )
 
 
-def test_what_retention_removed_is_said(client: TestClient, tmp_path: Path, folder: Path) -> None:
+def test_what_retention_removed_is_said(client: TestClient, clean: Path, folder: Path) -> None:
     keep_sound(folder, TIT)
-    deliver(tmp_path, TIT, "done", kept=True)
+    deliver(clean, TIT, "done", kept=True)
     assert client.get(f"{CLIPS}/{TIT.id}/sound").status_code == 200
     (folder / f"{TIT.clip_path}.flac").unlink()
     assert refusal(client, TIT).startswith("Its sound was kept, and has given way since: store.retention")
 
 
-def test_a_voice_that_the_action_found_is_said(client: TestClient, tmp_path: Path) -> None:
-    deliver(tmp_path, TIT, "done", kept=False, why="a person speaks")
+def test_a_voice_that_the_action_found_is_said(client: TestClient, clean: Path) -> None:
+    deliver(clean, TIT, "done", kept=False, why="a person speaks")
     assert refusal(client, TIT) == "Its sound was not kept: a person speaks."
 
 

@@ -39,9 +39,9 @@ ROWS: list[Detection | Candidate] = [
 API = "/api/v1"
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> TestClient:
-    return made_up(tmp_path, ROWS).ask()
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    return made_up(tmp_path_factory.mktemp("house"), ROWS).ask()
 
 
 def starts(answer: Any) -> list[str]:

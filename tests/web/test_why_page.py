@@ -13,8 +13,6 @@ from tests.web.made_up import made_up
 from tests.web.test_detection_page import EVIL_NAME, text_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.testclient import TestClient
 
     from birdwatchd.domain import Candidate, Detection, LedgerEntry
@@ -41,9 +39,9 @@ ROWS: list[Detection | Candidate | LedgerEntry] = [
 AT = {"at": "2026-05-09T06:42:10"}
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> TestClient:
-    return made_up(tmp_path, ROWS).ask()
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    return made_up(tmp_path_factory.mktemp("house"), ROWS).ask()
 
 
 def test_each_candidate_is_shown_with_what_stopped_it(client: TestClient) -> None:
