@@ -108,11 +108,13 @@ def levels(
     per_column = math.ceil((last - first) / columns / (length / 2)) or 1
     starts = np.linspace(first, last - 1, columns * per_column).astype(np.int64)  # (frames,)
     window = np.hanning(length).astype(np.float32)
-    rows = np.empty((len(starts), highest - lowest), dtype=np.float64)  # (frames, bins)
-    for begin in range(0, len(starts), columns):  # a few megabytes at a time
-        frames = padded[starts[begin : begin + columns, None] + np.arange(length)] * window
-        rows[begin : begin + columns] = np.abs(np.fft.rfft(frames))[:, lowest:highest] ** 2
-    power = rows.reshape(columns, per_column, -1).mean(axis=1)  # (columns, bins)
+    power = np.empty((columns, highest - lowest))  # (columns, bins)
+    several = max(1, 1000 // per_column)
+    for column in range(0, columns, several):  # a few megabytes at a time
+        some = starts[column * per_column : (column + several) * per_column, None]
+        frames = padded[some + np.arange(length)] * window  # (frames, length)
+        found = np.abs(np.fft.rfft(frames))[:, lowest:highest] ** 2  # (frames, bins)
+        power[column : column + several] = found.reshape(-1, per_column, highest - lowest).mean(axis=1)
     return np.asarray(10 * np.log10(power.T[::-1] + 1e-12))
 
 

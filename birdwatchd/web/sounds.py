@@ -11,6 +11,7 @@ import numpy as np
 
 from birdwatchd.actions.clip_sound import encode, to_pcm16
 from birdwatchd.audio.decoding import open_sound
+from birdwatchd.errors import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,9 @@ MEDIA_TYPES = {
     ".png": "image/png",
     ".webp": "image/webp",
 }
+NOT_SOUND = (
+    "What lies there is no sound that can be read: somebody has changed the file, or its disk is damaged."
+)
 MOST_SECONDS = 600.0
 """No clip is longer."""
 AT_ONCE = threading.BoundedSemaphore(2)
@@ -52,6 +56,18 @@ def read(file: BinaryIO) -> tuple[NDArray[np.float32], int]:
             if sum(map(len, blocks)) >= MOST_SECONDS * sound.sample_rate:
                 break
         return (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), sound.sample_rate
+
+
+def measured(file: BinaryIO) -> tuple[float, int]:
+    """How long it is, in seconds, and its rate in Hz.
+
+    Raises:
+        RecordingError: it is no sound.
+    """
+    samples, rate = read(file)
+    if not len(samples):
+        raise RecordingError("it is empty")
+    return len(samples) / rate, rate
 
 
 def converted(file: BinaryIO, form: Format) -> bytes:

@@ -66,7 +66,8 @@ class Strip:
     """Seconds, in the clip; where there is none, since the detection's start."""
     end: float
     high_hz: float
-    call: Part
+    call: Part | None
+    """None, as all that follows, where nobody knows where the clip was cut."""
     window: Part | None
     segments: tuple[Part, ...]
     gaps: tuple[Tick, ...]
@@ -86,6 +87,7 @@ def lay_out(
     reach: Reach = "clip",
     high_hz: float = 15_000.0,
     window: int | None = None,
+    clip_seconds: float | None = None,
 ) -> Strip:
     """Lay it out.
 
@@ -97,7 +99,11 @@ def lay_out(
         reach: all of the clip, or the call with a little around it.
         high_hz: the upper edge of the picture.
         window: the first sample of the window to mark; the best when left out.
+        clip_seconds: the length of a clip of which nobody knows where it was cut.
     """
+    if cut is None and clip_seconds is not None:
+        seconds, kilohertz = _seconds(0.0, clip_seconds), _kilohertz(high_hz)
+        return Strip(0.0, clip_seconds, high_hz, None, None, (), (), seconds, kilohertz, (), 0.0)
     rate = cut.sample_rate if cut is not None else _rate(detection)
 
     def seconds_of(sample: int) -> float:

@@ -135,6 +135,29 @@ def test_sound_that_has_given_way_is_said_and_no_picture_is_broken(tmp_path: Pat
     assert "It was tried once, without success: no route. The next attempt is due at 06:43:10." in text
 
 
+def test_a_clip_whose_json_is_gone_is_shown_without_marks(tmp_path: Path) -> None:
+    house = made_up(tmp_path, ROWS)
+    keep_sound(tmp_path / "clips", TIT)
+    (tmp_path / "clips" / f"{TIT.clip_path}.json").unlink()
+    client = house.ask()
+    page = client.get(f"/detection/{TIT.id}").text
+    assert "Where the detection lies in it is not known" in page
+    assert 'class="call"' not in page
+    shown = re.findall(r'<img src="(/api/[^"]*spectrogram[^"]*)"', page)
+    assert len(shown) == 1
+    assert client.get(shown[0].replace("&amp;", "&")).status_code == 200
+    assert "/raven" not in page
+
+
+def test_what_is_no_sound_is_said_and_no_picture_is_broken(tmp_path: Path) -> None:
+    house = made_up(tmp_path, ROWS)
+    keep_sound(tmp_path / "clips", TIT)
+    (tmp_path / "clips" / f"{TIT.clip_path}.flac").write_bytes(b"no sound" * 99)
+    page = house.ask().get(f"/detection/{TIT.id}").text
+    assert "What lies there is no sound that can be read" in page
+    assert "spectrogram.png" not in page
+
+
 def test_marks_lie_where_the_samples_are() -> None:
     """A clip of 20 s from 95 s on: the detection is from 100 to 109, the best window from 100 to 106."""
     cut = Cut(48000, 95 * 48000, 20 * 48000, (Missing(10, 0.5, "lost"),), {})

@@ -20,7 +20,7 @@ from birdwatchd.web.finding import Found, TheKept, sound_of
 from birdwatchd.web.held import HeldFile, in_memory
 from birdwatchd.web.reading import Reading, TheHouse
 from birdwatchd.web.records import ClipRecord, GapRecord, PictureRecord, SoundRecord, Stretch, Trouble
-from birdwatchd.web.sounds import AT_ONCE, MEDIA_TYPES, converted, why_missing
+from birdwatchd.web.sounds import AT_ONCE, MEDIA_TYPES, NOT_SOUND, converted, why_missing
 
 router = APIRouter(tags=["clips"], responses={404: {"model": Trouble}, 503: {"model": Trouble}})
 
@@ -134,11 +134,6 @@ def picture(number: Annotated[int, Path(ge=1, le=999_999)], kept: TheKept, house
                 kind = MEDIA_TYPES[one.file.suffix]
                 return HeldFile(file, media_type=kind, filename=one.file.name, attachment=False)
     raise HTTPException(404, "There is no such picture: none was taken, or it has given way to newer ones.")
-
-
-NOT_SOUND = (
-    "What lies there is no sound that can be read: somebody has changed the file, or its disk is damaged."
-)
 
 
 def _sound_record(detection: Detection, kept: Kept, size: int) -> SoundRecord:

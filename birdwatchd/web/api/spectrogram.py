@@ -9,13 +9,12 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from birdwatchd.errors import RecordingError
-from birdwatchd.web.api.clips import NOT_SOUND
 from birdwatchd.web.finding import Found, TheKept, sound_of
 from birdwatchd.web.held import KEEP
 from birdwatchd.web.pictures import MOST_HEIGHT, MOST_WIDTH, Colours, View, fitted, png
 from birdwatchd.web.reading import Reading, TheHouse
 from birdwatchd.web.records import Trouble
-from birdwatchd.web.sounds import AT_ONCE, MOST_SECONDS, read
+from birdwatchd.web.sounds import AT_ONCE, MOST_SECONDS, NOT_SOUND, read
 
 router = APIRouter(tags=["clips"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -10,13 +11,17 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import HTMLResponse
 
 from birdwatchd.domain import Detection
+from birdwatchd.errors import RecordingError
 from birdwatchd.store import deliveries, detections, newest, reviews, traces
 from birdwatchd.store.database import Database
+from birdwatchd.store.deliveries import Entry
+from birdwatchd.store.kept import Kept, open_kept
 from birdwatchd.web.api.detections import AROUND
 from birdwatchd.web.finding import NO_DETECTION, kept_of
+from birdwatchd.web.house import House
 from birdwatchd.web.reading import Reading, TheHouse
 from birdwatchd.web.rendering import page
-from birdwatchd.web.sounds import why_missing
+from birdwatchd.web.sounds import NOT_SOUND, measured, why_missing
 from birdwatchd.web.story import DATING, GATES, KINDS, gates_passed, told
 from birdwatchd.web.strip import lay_out
 from birdwatchd.web.words import Words
@@ -43,8 +48,9 @@ def detection(
     """All that is known of it."""
     found = _found(database, identity)
     kept = kept_of(house, found)
-    candidates = traces.of(database, found, AROUND)
     entries = deliveries.of(database, found.id)
+    missing, seconds, rate = _heard(house, found, kept, entries)
+    candidates = traces.of(database, found, AROUND)
     older, newer = newest.beside(database, found)
     # An earlier model may have divided time in another way.
     plan = house.plan() if found.model == house.model() else None
@@ -61,8 +67,17 @@ def detection(
         title=found.label.common_name or found.label.scientific_name,
         found=found,
         kept=kept,
-        missing="" if kept.sound is not None else why_missing(found, entries),
-        strip=lay_out(found, kept.cut, candidates, plan, reach=view, high_hz=TOPS[top], window=window),
+        missing=missing,
+        strip=lay_out(
+            found,
+            kept.cut,
+            candidates,
+            plan,
+            reach=view,
+            high_hz=min(TOPS[top], rate / 2),
+            window=window,
+            clip_seconds=seconds,
+        ),
         # Something about it is still to change: it goes on, or its sound is on its way.
         awaits=found.state == "started"
         or any(entry.kind == "bounded" and entry.delivery.status == "waiting" for entry in entries),
@@ -84,6 +99,21 @@ def detection(
         newer=newer,
         trace_days=house.config().store.trace_days,
     )
+
+
+def _heard(
+    house: House, found: Detection, kept: Kept, entries: list[Entry]
+) -> tuple[str, float | None, float]:
+    """Why it cannot be heard (empty when it can), how long it is in seconds where that is not known, and its rate in Hz."""
+    file = None if kept.sound is None else open_kept(house.clips_folder, kept.sound)
+    if file is None:
+        return why_missing(found, entries), None, math.inf
+    with file:
+        try:
+            seconds, rate = measured(file)
+        except RecordingError:
+            return NOT_SOUND, None, math.inf
+    return "", seconds if kept.cut is None else None, rate
 
 
 def _found(database: Database, identity: str) -> Detection:
