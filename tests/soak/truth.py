@@ -417,10 +417,14 @@ def clip_offset(world: World, source: str, path: Path, start: float) -> float | 
     if source in world.streams:
         return _offset_of(world, source, clip, start)
     assert world.player is not None
-    offsets = [
-        _offset_of(world, source, clip[second * RATE :], start + second)
+    steady = [
+        second
         for second in range(len(clip) // RATE - PIECE_SECONDS + 1)
         if world.player.was_steady(start + second, start + second + PIECE_SECONDS)
+    ]
+    offsets = [
+        _offset_of(world, source, clip[second * RATE :], start + second)
+        for second in sorted({steady[0], steady[len(steady) // 2], steady[-1]} if steady else ())
     ]
     if not offsets:
         return UNKNOWN
