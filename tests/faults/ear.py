@@ -2,13 +2,15 @@
 
     python -m tests.faults.ear FILE SECONDS STALL_SECONDS
 
-FILE.npz has the samples, int16 (n,), every `STEP`-th date as seconds since 1970, and the seconds of all gaps.
+FILE.open is there once it listens. FILE.npz has the samples, int16 (n,), every `STEP`-th date as seconds since 1970, and the
+seconds of all gaps.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +30,7 @@ def listen(path: str, seconds: float, stall_seconds: float) -> None:
         patient=True,
     )
     microphone.start()
+    Path(path).with_suffix(".open").touch()
     ring = microphone.ring
     dates: list[float] = []
     until = time.monotonic() + seconds

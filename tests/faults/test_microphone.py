@@ -14,6 +14,7 @@ import pytest
 from tests.faults.ear import STEP
 from tests.faults.station import BYSTANDER, ROOT, Station, elapsed, tell
 from tests.integration.soundserver import SoundServer, needs_sound_server
+from tests.integration.waiting import wait_until
 from tests.soak.player import Player
 from tests.soak.sound import RATE
 
@@ -193,7 +194,8 @@ def test_whatever_stood_still_sound_is_dated_when_it_sounded(
             [sys.executable, "-m", "tests.faults.ear", tmp_path / "ear", str(seconds + 20), stall],
             env={**server.environment, "PYTHONPATH": str(ROOT)},
         )
-        time.sleep(8)
+        wait_until((tmp_path / "ear.open").exists, "it listens")
+        time.sleep(6)
         if who == "server":
             server.freeze()
             time.sleep(seconds)
@@ -213,8 +215,10 @@ def test_whatever_stood_still_sound_is_dated_when_it_sounded(
             errors["before" if true < back else "after"].append(date - noise.epoch - true)
     for when, all_of_them in errors.items():
         worst = max(all_of_them, key=abs)
-        tell(f"{who} stopped for {seconds} s, {when}: {len(all_of_them)} dates, {worst:+.2f} s at the worst")
-        assert len(all_of_them) > 30, when
+        sys.stdout.write(
+            f"{who}, {seconds} s: {len(all_of_them)} dates {when}, {worst:+.2f} s at the worst\n"
+        )
+        assert len(all_of_them) > 20, when
         assert abs(worst) < 0.7, when
     if who == "daemon":
         assert 3 < sum(found["gaps"]) < seconds + 1
