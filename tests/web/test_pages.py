@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -31,9 +31,15 @@ def addresses(station: Station) -> list[str]:
     wait_until(heard, "a detection that has ended", 60)
     first = httpx.get(f"{station.url}/sources").text
     entries = sorted({piece.partition('"')[0] for piece in first.split('<a href="')[1:]})
+    first_heard = heard()[0]
+    day, name = first_heard["start"][:10], quote(first_heard["scientific_name"])
     deeper = [
-        f"/detection/{heard()[0]['id']}",
-        "/species/Testus%20altus",
+        f"/detection/{first_heard['id']}",
+        f"/day/{day}/{name}",
+        f"/species/{name}",
+        "/species",
+        f"/calendar/{day[:4]}",
+        f"/firsts/{day[:4]}",
         "/figures?judged=all",
         "/nothing-is-here",
     ]
