@@ -37,9 +37,7 @@ def addresses(station: Station) -> list[str]:
         f"/detection/{first_heard['id']}",
         f"/day/{day}/{name}",
         f"/species/{name}",
-        "/species",
         f"/calendar/{day[:4]}",
-        f"/firsts/{day[:4]}",
         "/figures?judged=all",
         "/nothing-is-here",
     ]
