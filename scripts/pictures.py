@@ -35,13 +35,24 @@ PAGES = {
     "species": "/species/Parus%20major",
     "detection": "/detection/{detection}",
     "review": "/review",
-    "why": "/why",
+    "why": "/why?at={heard}",
     "sources": "/sources",
     "settings": "/settings",
     "api": "/api",
     "trouble": "/nothing-is-here",
 }
-DOCS = ("now", "today", "season", "detection", "review", "sources")
+DOCS = {
+    ("now", "desk", "light"): 760,
+    ("now", "phone", "dark"): 844,
+    ("today", "desk", "light"): 1000,
+    ("today", "phone", "light"): 844,
+    ("season", "desk", "dark"): 900,
+    ("detection", "desk", "light"): 1000,
+    ("detection", "phone", "dark"): 844,
+    ("review", "desk", "dark"): 860,
+    ("why", "desk", "light"): 900,
+}
+"""Those of the README and docs/web.md, and how high each is."""
 LISTEN_SECONDS = 45
 DAYS = 370
 SEED = 7
@@ -81,7 +92,7 @@ deciding:
   include: [Black-capped Chickadee, Common Cuckoo]
 sources:
   - {{name: garden, kind: recording, path: chorus.wav, start: now}}
-  - {{name: pond, kind: stream, url: "rtsp://viewer:secret@127.0.0.1:1/pond"}}
+  - {{name: pond, kind: recording, path: pond.wav, start: now}}
 actions:
   - {{name: keep, kind: save_clip}}
   - {{name: tell-home, kind: mqtt, host: 127.0.0.1, port: 1, username: station, password: not-to-be-shown}}
@@ -124,13 +135,15 @@ def main() -> None:
 
 
 def write_sound(folder: Path) -> None:
-    """Ten minutes of the chorus."""
+    """Twenty minutes of the chorus; at the pond half a minute later."""
     subprocess.run([sys.executable, chorus.__file__, str(folder)], check=True, stdout=subprocess.DEVNULL)
     with wave.open(str(folder / "chorus.wav")) as once:
         parameters, sound = once.getparams(), once.readframes(once.getnframes())
-    with wave.open(str(folder / "chorus.wav"), "wb") as often:
-        often.setparams(parameters)
-        often.writeframes(sound * 10)
+    half = len(sound) // 4 * 2
+    for name, minute in (("chorus", sound), ("pond", sound[half:] + sound[:half])):
+        with wave.open(str(folder / f"{name}.wav"), "wb") as often:
+            often.setparams(parameters)
+            often.writeframes(minute * 20)
 
 
 def write_past(path: Path) -> None:
@@ -217,11 +230,12 @@ def look(url: str, folder: Path, out: Path, pages: list[str], *, docs: bool) -> 
 
     with Database.open(folder / "birdwatchd.sqlite", read_only=True) as database:
         rows = database.rows(
-            "SELECT id FROM detections WHERE run_id != 'past' AND state = 'ended' ORDER BY score DESC LIMIT 1"
+            "SELECT id, start_utc FROM detections WHERE run_id != 'past' AND state = 'ended' ORDER BY score DESC LIMIT 1"
         )
     words = {
         "yesterday": (datetime.now(UTC) - timedelta(days=1)).date().isoformat(),
         "detection": rows[0]["id"] if rows else "none",
+        "heard": rows[0]["start_utc"] if rows else "now",
     }
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
@@ -237,13 +251,16 @@ def look(url: str, folder: Path, out: Path, pages: list[str], *, docs: bool) -> 
                 )
                 for which in pages:
                     page.goto(url + PAGES[which].format(**words))
-                    page.wait_for_timeout(4000 if which == "now" else 700)
+                    page.wait_for_timeout(15_000 if which == "now" else 700)
                     file = out / f"{which}-{name}-{scheme}.png"
                     page.screenshot(path=file, full_page=True)
                     wide = page.evaluate("document.documentElement.scrollWidth")
                     print(file, "" if wide <= width else f"IS {wide - width} PIXELS TOO WIDE", flush=True)
-                    if docs and which in DOCS and (name, scheme) in {("desk", "light"), ("phone", "dark")}:
-                        keep(page.screenshot(), ROOT / "docs/images" / f"web-{which}-{name}.webp")
+                    if docs and (which, name, scheme) in DOCS:
+                        page.set_viewport_size({"width": width, "height": DOCS[which, name, scheme]})
+                        page.wait_for_timeout(500)
+                        keep(page.screenshot(), ROOT / "docs/images" / f"page-{which}-{name}.webp")
+                        page.set_viewport_size({"width": width, "height": height})
                 context.close()
         browser.close()
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 STARTING_SECONDS = 30.0
 ENDING_SECONDS = 5.0
 """How long those who look just now may take to go."""
-WAITING = 128
+WAITING, AT_ONCE = 128, 200
+"""Connections: so many may wait to be taken, and so many are held; more are told to come later."""
 LONGEST_SAID = 65536
 """Bytes of a WebSocket's message to us."""
 
@@ -61,6 +62,7 @@ class Server:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=1,
+                limit_concurrency=AT_ONCE,
                 forwarded_allow_ips=list(self._config.proxies),
             ),
             app.state.ending,

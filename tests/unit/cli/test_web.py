@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from birdwatchd.cli.check import check
+from birdwatchd.cli.check_live import Found, trials
 from birdwatchd.cli.web import web
 from birdwatchd.config.load import load
 from birdwatchd.errors import ConfigError, UserError
@@ -87,3 +90,30 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, more: str, address: str
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "'::1'"])
 def test_this_machine_alone_needs_no_password(tmp_path: Path, address: str) -> None:
     assert load(written(tmp_path, "", address), {}).config.web is not None
+
+
+def test_check_tries_whether_the_page_could_be_shown(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            "sources: [{name: garden, kind: microphone}]\n"
+            f"store: {{database: {tmp_path}/birds.sqlite}}\nweb: {{port: {port}}}\n"
+        )
+
+        def found() -> list[Found]:
+            loaded = load(path, {})
+            return [one for trial in trials(loaded) if trial.what == "page" for one in trial.find()]
+
+        (wrong,) = found()
+        assert (wrong.verdict, "is taken by another program" in wrong.words) == ("wrong", True)
+    (well,) = found()
+    assert (well.verdict, well.words) == ("ok", f"127.0.0.1:{port} is free")
+
+
+def test_check_says_where_the_page_is_and_for_whom(tmp_path: Path) -> None:
+    made = CliRunner().invoke(web, ["password"], input="tawny owl\n").stdout
+    said = CliRunner().invoke(check, ["-c", str(written(tmp_path, made))]).output
+    assert "http://192.168.1.5:8080/ for all who can reach it, with a password" in said
+    said = CliRunner().invoke(check, ["-c", str(written(tmp_path, "", "127.0.0.1"))]).output
+    assert "http://127.0.0.1:8080/ for this machine alone, without a password" in said
