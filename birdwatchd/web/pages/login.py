@@ -10,6 +10,7 @@ import structlog
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from birdwatchd.config.plain import plain
 from birdwatchd.web.password import LONGEST, Busy
 from birdwatchd.web.reading import TheHouse
 from birdwatchd.web.rendering import page
@@ -56,11 +57,12 @@ def enter(
     if not is_right:
         logger.warning("login refused", client=client, reason="wrong password")
         return _form(request, next, "That is not the password.", HTTPStatus.UNAUTHORIZED)
-    logger.info("login", client=client, name=name)
+    called = plain(" ".join(name.split()))
+    logger.info("login", client=client, name=called)
     gone = _go_to(request, next)
     gone.set_cookie(
         cookie_name(config),
-        request.app.state.sessions.begin(" ".join(name.split()), known),
+        request.app.state.sessions.begin(called, known),
         max_age=round(LIFE_SECONDS),
         path=f"{config.prefix}/",
         secure=request.url.scheme == "https",
