@@ -111,8 +111,10 @@ def test_a_species_that_the_model_does_not_know_is_kept_when_it_is_meant_so(hous
         assert "The model has no label “blackb”" in asked
         assert "Common Blackbird</button>" in asked
         assert said(house) == []
+        # What a suggestion sends: what was typed, and then what it means.
+        judge(client, verdict="other", heard=["blackb", "Turdus merula"])
         judge(client, verdict="other", heard=" Ficedula  parva_Red-breasted Flycatcher ", as_typed="true")
-    assert said(house) == [("other", "Ficedula parva", "Ada", "doubtful")]
+    assert [one[:2] for one in said(house)] == [("other", "Turdus merula"), ("other", "Ficedula parva")]
 
 
 def test_what_cannot_be_judged_is_refused(house: MadeUp) -> None:

@@ -17,8 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birdwatchd.config.schema import Retention as Limits
+from birdwatchd.store.database import Database
 from birdwatchd.store.retention import DAY_SECONDS, GIGABYTE, Gone, Retention
+from birdwatchd.store.reviews import Review, add
 from birdwatchd.store.shelf import Item, Shelf, order
+from tests.rows import DAWN, detection, write
 from tests.shelves import NOW, keep
 
 
@@ -286,6 +289,20 @@ def test_what_was_judged_on_the_page_stays_for_as_long_as_anything_else_can_go(t
     by = Retention(tmp_path, limits, wall=lambda: NOW, judged=lambda: {"2026/a.b_1"})
     assert by.tidy().clips == 2
     assert {path.stem for path in (tmp_path / "2026").iterdir()} == {"a.b_1", "d"}
+
+
+def test_the_daemon_asks_the_database_what_was_judged_and_goes_on_without_it(tmp_path: Path) -> None:
+    from birdwatchd.daemon import _judged
+
+    one = detection(clip_path="2026/a")
+    path = write(tmp_path / "birds.sqlite", one)
+    assert _judged(path) == set()
+    with Database.open_beside(path) as database:
+        add(database, Review(one.id, DAWN, "wrong"))
+    assert _judged(path) == {"2026/a"}
+    path.write_bytes(b"no database")
+    assert not _judged(path)
+    assert not _judged(tmp_path / "none.sqlite")
 
 
 def test_nothing_goes_for_its_age_while_the_clock_may_be_wrong(tmp_path: Path) -> None:
