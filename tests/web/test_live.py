@@ -17,11 +17,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.audio.ring import Ring
+from birdwatchd.web.app import create_app
 from birdwatchd.web.columns import BANDS, Columns, Prism
 from birdwatchd.web.live import HEADER, Live
 from birdwatchd.web.viewer import Viewer
 from tests.rows import DAWN, detection
-from tests.web.made_up import made_up
+from tests.web.made_up import client_of, made_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -276,3 +277,16 @@ def test_who_is_not_logged_in_sees_nothing(tmp_path: Path) -> None:
     closed = made_up(tmp_path / "closed", web={"password": PasswordHasher().hash("secret")})
     with pytest.raises(WebSocketDisconnect), closed.ask().websocket_connect(LIVE):
         pass
+
+
+def test_another_page_at_this_machine_cannot_use_the_cookie(tmp_path: Path) -> None:
+    password = PasswordHasher().hash("secret")
+    closed = made_up(tmp_path / "closed", web={"password": password})
+    app = create_app(closed.house())
+    cookie = app.state.sessions.begin("Ann", password)
+    headers = {"Cookie": f"birdwatchd-8080={cookie}", "Origin": "http://127.0.0.1:9999"}
+    with pytest.raises(WebSocketDisconnect), client_of(app).websocket_connect(LIVE, headers=headers):
+        pass
+    own = f"{LIVE}?csrf={app.state.sessions.csrf(cookie)}"
+    with client_of(app).websocket_connect(own, headers=headers) as socket:
+        assert socket.receive_json()

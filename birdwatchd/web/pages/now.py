@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from birdwatchd.web.pictures import PAPER
 from birdwatchd.web.reading import TheHouse
 from birdwatchd.web.rendering import page
 from birdwatchd.web.viewer import Viewer
+from birdwatchd.web.visitor import Visitor
 
 if TYPE_CHECKING:
     from birdwatchd.domain import Detection
@@ -57,6 +59,9 @@ async def live(websocket: WebSocket) -> None:
     """
     house: House = websocket.app.state.house
     picture: Live = websocket.app.state.live
+    if not _is_opened_by_our_page(websocket):
+        await websocket.close()  # before it is accepted: the browser is told 403
+        return
     await websocket.accept()
     if picture.viewers >= VIEWERS:
         await websocket.close(TRY_AGAIN_LATER, "too many look already")
@@ -68,6 +73,16 @@ async def live(websocket: WebSocket) -> None:
             sending = both.create_task(_send(websocket, viewer))
             await _hear(websocket, viewer)
             sending.cancel()
+
+
+def _is_opened_by_our_page(websocket: WebSocket) -> bool:
+    """A cookie knows of no port: another program's page at this machine would bring it along, too.
+
+    (Its origin says so, but behind a proxy that is not always ours.)
+    """
+    visitor: Visitor = websocket.state.visitor
+    brought = websocket.query_params.get("csrf", "")
+    return visitor.kind != "session" or hmac.compare_digest(brought.encode(), visitor.csrf.encode())
 
 
 async def _send(websocket: WebSocket, viewer: Viewer) -> None:

@@ -146,7 +146,9 @@ const lost = document.getElementById("lost");
 const lostNext = document.getElementById("lost-next");
 let nextTry = 0;
 
-const connection = new Connection(`${location.origin.replace(/^http/, "ws")}${root}/live`, {
+const csrf = document.querySelector('meta[name="csrf-token"]').content;
+const address = `${location.origin.replace(/^http/, "ws")}${root}/live?csrf=${encodeURIComponent(csrf)}`;
+const connection = new Connection(address, {
   words(kind, content) {
     told[kind]?.(content);
   },
@@ -171,6 +173,7 @@ const connection = new Connection(`${location.origin.replace(/^http/, "ws")}${ro
 
   found() {
     live = true;
+    refusals = 0;
     document.body.dataset.live = "yes";
     lost.hidden = true;
     words.textContent = "Live";
@@ -198,11 +201,13 @@ const connection = new Connection(`${location.origin.replace(/^http/, "ws")}${ro
   },
 });
 
-// Refused at the door: perhaps the login has run out, which the server only says of pages.
+// Refused at the door: the login has run out, or this page is too old. The server only says so of pages.
+let refusals = 0;
 const askToEnter = async () => {
   try {
     const answer = await fetch(location.href, { redirect: "manual", cache: "no-store" });
-    if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
+    if (answer.ok) refusals += 1; // once, it may just have begun to answer
+    if (answer.type === "opaqueredirect" || refusals > 1) beginAnew();
   } catch {
     // Nobody is there: that is what the banner says.
   }
