@@ -34,7 +34,7 @@ RATE = 48000
 SEGMENT, HOP = 3 * RATE, 3 * RATE // 2
 SECONDS = 120
 GFLOP = 0.75
-"""Arithmetic of a segment: benchmarks/profile.py counts it."""
+"""Arithmetic of a segment: benchmarks/layers.py counts it."""
 SHARED = Path(os.environ.get("BIRDWATCHD_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 console = Console(soft_wrap=True)
 

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,8 +105,33 @@ def garden() -> NDArray[np.float32]:
     return np.random.default_rng(0).normal(0, 0.05, 120 * RATE).astype(np.float32)
 
 
-def listen(count: int, seconds: float, sound: NDArray[np.float32], folder: Path) -> list[str]:
-    """One row of the table."""
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """What so many sources gave, and what they cost."""
+
+    sources: int
+    seconds: float
+    ledger: dict[str, float]
+    """Seconds of sound by kind, of all sources."""
+    processor_seconds: float
+    classifier_seconds: float
+    segments: int
+    resident_mb: float
+    """At most, in this process so far."""
+
+    @property
+    def lost_seconds(self) -> float:
+        """Sound that was not analysed, nor silent."""
+        return self.ledger.get("lost", 0.0) + self.ledger.get("skipped", 0.0)
+
+    @property
+    def beyond(self) -> float:
+        """Processor time for all but the classifier, as a share of the classifier's."""
+        return (self.processor_seconds - self.classifier_seconds) / self.classifier_seconds
+
+
+def listen(count: int, seconds: float, sound: NDArray[np.float32], folder: Path) -> Listened:
+    """Let so many sources be listened to for so long."""
     sources = "".join(f"  - {{kind: microphone, name: card{number}}}\n" for number in range(count))
     path = folder / f"{count}.yaml"
     path.write_text(f"sources:\n{sources}store: {{database: {folder / f'{count}.sqlite'}}}\n")
@@ -141,18 +167,15 @@ def listen(count: int, seconds: float, sound: NDArray[np.float32], folder: Path)
         spent = time.process_time() - before
         recorder.close()
         kinds = dict(map(tuple, database.rows("SELECT kind, sum(seconds) FROM ledger GROUP BY kind")))
-    lost = kinds.get("lost", 0.0) + kinds.get("skipped", 0.0)
-    beyond = spent - timed.seconds
-    return [
-        str(count),
-        f"{kinds.get('captured', 0.0):.0f} s",
-        f"{kinds.get('analysed', 0.0):.0f} s",
-        f"{lost:.1f} s",
-        f"{spent / seconds / len(os.sched_getaffinity(0)):.0%}",
-        f"{1000 * timed.seconds / max(1, timed.segments):.1f} ms",
-        f"{beyond / timed.seconds:.1%}",
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
-    ]
+    return Listened(
+        count,
+        seconds,
+        kinds,
+        spent,
+        timed.seconds,
+        timed.segments,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+    )
 
 
 def feed(cards: list[Card], seconds: float, sound: NDArray[np.float32]) -> None:
@@ -176,19 +199,40 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=2.0, help="of each")
     arguments = parser.parse_args()
-    table = Table(
-        "sources", "captured", "analysed", "skipped or lost", "of the machine", "a segment",
-        "beyond the classifier", "memory, at most", box=None,
-    )  # fmt: skip
     sound = garden()
     with tempfile.TemporaryDirectory() as name:
-        for count in arguments.sources:
-            table.add_row(*listen(count, arguments.minutes * 60, sound, Path(name)))
+        show(
+            [listen(count, arguments.minutes * 60, sound, Path(name)) for count in arguments.sources],
+            arguments.minutes,
+        )
+
+
+def show(rows: list[Listened], minutes: float) -> None:
+    """Print the table."""
+    table = Table(
+        "sources", "captured", "analysed", "skipped or lost", "of the machine", "a segment",
+        "beyond the classifier", "memory, at most", "each further source", box=None,
+    )  # fmt: skip
+    cores = len(os.sched_getaffinity(0))
+    for before, one in zip([None, *rows], rows, strict=False):
+        further = ""
+        if before is not None and one.sources > before.sources:
+            further = f"{(one.resident_mb - before.resident_mb) / (one.sources - before.sources):.1f} MB"
+        table.add_row(
+            str(one.sources),
+            f"{one.ledger.get('captured', 0.0):.0f} s",
+            f"{one.ledger.get('analysed', 0.0):.0f} s",
+            f"{one.lost_seconds:.1f} s",
+            f"{one.processor_seconds / one.seconds / cores:.0%}",
+            f"{1000 * one.classifier_seconds / max(1, one.segments):.1f} ms",
+            f"{one.beyond:.1%}",
+            f"{one.resident_mb:.0f} MB",
+            further,
+        )
     console = Console(soft_wrap=True)
     console.print(
-        f"Live sources at 48 kHz, BirdNET, hop 1.5 s, {arguments.minutes:g} minutes each, "
-        f"{len(os.sched_getaffinity(0))} cores (wanted: 64 sources, nothing lost in ten minutes, "
-        f"{WANTED_SHARE:.0%} beyond the classifier, {WANTED_MB} MB for each further source)"
+        f"Live sources at 48 kHz, BirdNET, hop 1.5 s, {minutes:g} minutes each, {cores} cores (wanted: 64 sources, nothing "
+        f"lost in ten minutes, {WANTED_SHARE:.0%} beyond the classifier, {WANTED_MB} MB for each further source)"
     )
     console.print(table)
 

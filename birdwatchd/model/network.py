@@ -55,6 +55,7 @@ def load_network(path: Path, card: Card, *, device: Device, precision: Precision
         )
     if device == "cpu":
         network = freeze(module, card)
+        del module  # which would keep the plain weights
         if can_pack():
             pack([network.graph, network.embed.graph] if card.embedding_dims else [network.graph])
         probe(network, path, card)

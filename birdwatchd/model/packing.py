@@ -36,25 +36,34 @@ def pack(graphs: Iterable[Any]) -> None:
 
     A graph with weights that are computed, or are not float32, is left alone.
     """
-    packed: dict[int, torch.Tensor] = {}  # by where the plain weight lies: graphs share them
+    places: dict[int, list[tuple[Any, Any]]] = {}  # by where a plain weight lies: graphs share them
     for graph in graphs:
         if not all(map(_is_plain, graph.findAllNodes("aten::linear"))):
             continue
         torch._C._jit_pass_custom_pattern_based_rewrite_graph(LINEAR, ONEDNN_LINEAR, graph)  # noqa: SLF001 - there is no public way
         for node in graph.findAllNodes("mkldnn::_linear_pointwise"):
-            weight = node.inputsAt(1).node().t("value")
-            if weight.data_ptr() not in packed:
-                packed[weight.data_ptr()] = torch.ops.mkldnn._reorder_linear_weight(weight)  # noqa: SLF001 - as above
+            places.setdefault(_weight(node).data_ptr(), []).append((graph, node))
+    # One after the other, each let go of before the next: memory never holds all of them twice.
+    for its in places.values():
+        packed = torch.ops.mkldnn._reorder_linear_weight(_weight(its[0][1]))  # noqa: SLF001 - as above
+        for graph, node in its:
             constant = graph.create("prim::ConstantMKLDNNTensor", 1)
-            constant.t_("value", packed[weight.data_ptr()])
+            constant.t_("value", packed)
             constant.insertBefore(node)
-            node.replaceInputWith(node.inputsAt(1), constant.output())
-        torch._C._jit_pass_dce(graph)  # noqa: SLF001 - as above; the plain weights are let go of
+            plain = node.inputsAt(1).node()
+            node.replaceInputWith(plain.output(), constant.output())
+            if not plain.hasUses():
+                plain.destroy()
+
+
+def _weight(linear: Any) -> torch.Tensor:
+    weight: torch.Tensor = linear.inputsAt(1).node().t("value")
+    return weight
 
 
 def _is_plain(linear: Any) -> bool:
     weight = linear.inputsAt(1).node()
     if weight.kind() != "prim::Constant" or not weight.hasAttribute("value"):
         return False
-    tensor: torch.Tensor = weight.t("value")
+    tensor = _weight(linear)
     return tensor.dtype == torch.float32 and tensor.dim() == 2  # noqa: PLR2004 - (out, in)

@@ -1,0 +1,172 @@
+"""How the cost grows with the work: 1 to 64 live sources, 1 and 10 hours of files, 1e3 to 1e6 detections stored.
+
+Processor time, which says the same on a busy machine. The points go into build/growth.json, and all that is there into the
+picture docs/images/growth.svg; the dashed line is twice the cost for twice the work, through the last point but one.
+
+Run: python benchmarks/growth.py [sources] [files] [detections]      all three when none is named
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import soundfile
+from rich.console import Console
+from rich.progress import track
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.sources import RATE, garden, listen  # noqa: E402 - the path comes first
+from birdwatchd.store.database import Database  # noqa: E402
+from birdwatchd.store.recorder import Recorder  # noqa: E402
+from tests.rows import detection  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Points = list[tuple[float, float]]
+
+KEPT = ROOT / "build" / "growth.json"
+PICTURE = ROOT / "docs" / "images" / "growth.svg"
+SOURCES = (1, 4, 16, 64)
+HOURS = (1, 10)
+DETECTIONS = (1_000, 10_000, 100_000, 1_000_000)
+TOGETHER = 20
+"""Detections that are recorded at once: a lively morning."""
+console = Console(soft_wrap=True)
+
+
+def sources(minutes: float) -> Points:
+    """Processor seconds for a minute of so many live sources."""
+    sound = garden()
+    with tempfile.TemporaryDirectory() as name:
+        return [
+            (count, listen(count, minutes * 60, sound, Path(name)).processor_seconds / minutes)
+            for count in SOURCES
+        ]
+
+
+def files(_: float) -> Points:
+    """Processor seconds of `birdwatchd analyze` for so many hours, in files of ten minutes."""
+    points = []
+    with tempfile.TemporaryDirectory() as name:
+        one = Path(name) / "ten_minutes.flac"
+        sound = garden()
+        with soundfile.SoundFile(one, "w", RATE, 1) as written:
+            for _ in range(round(600 * RATE / len(sound))):
+                written.write(sound)
+        for hours in HOURS:
+            folder = Path(name) / str(hours)
+            folder.mkdir()
+            for number in range(6 * hours):
+                os.link(one, folder / f"{number:03}.flac")
+            words = [
+                sys.executable,
+                "-m",
+                "birdwatchd",
+                "analyze",
+                str(folder),
+                "-o",
+                str(Path(name) / "out.csv"),
+            ]
+            before = spent_by_children()
+            subprocess.run(words, check=True, stderr=subprocess.DEVNULL, cwd=name)
+            points.append((float(hours), spent_by_children() - before))
+            (Path(name) / "out.csv").unlink()
+    return points
+
+
+def spent_by_children() -> float:
+    """Processor seconds of all processes that were started and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def detections(_: float) -> Points:
+    """Processor seconds to store so many detections, in one database that grows."""
+    points = []
+    began_at = datetime(2026, 5, 1, tzinfo=UTC)
+    with tempfile.TemporaryDirectory() as name, Database.open(Path(name) / "birds.sqlite") as database:
+        recorder = Recorder(database, run_id="growth", wall=lambda: began_at)
+        began = time.process_time()
+        for number in track(
+            range(0, DETECTIONS[-1], TOGETHER), "detections", console=console, transient=True
+        ):
+            recorder.record(
+                *(
+                    detection(10.0 * one, seconds=4.5, run_id="growth", state="ended")
+                    for one in range(number, number + TOGETHER)
+                )
+            )
+            if number + TOGETHER in DETECTIONS:
+                points.append((float(number + TOGETHER), time.process_time() - began))
+        assert recorder.close()
+    return points
+
+
+PARTS: dict[str, tuple[Callable[[float], Points], str, str]] = {
+    "sources": (sources, "live sources", "processor seconds a minute"),
+    "files": (files, "hours of files", "processor seconds"),
+    "detections": (detections, "detections stored", "processor seconds"),
+}
+
+
+def draw(kept: dict[str, Points]) -> None:
+    """Write the picture."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "birdwatchd"
+    figure, places = plt.subplots(1, len(PARTS), figsize=(11, 3.4), layout="constrained")
+    for place, (name, (_, across, up)) in zip(places, PARTS.items(), strict=True):
+        points = kept.get(name, [])
+        if points:
+            place.loglog(*zip(*points, strict=True), "o-", color="#2b6f4e")
+            x, y = points[-2]
+            ends = [points[0][0], points[-1][0]]
+            place.loglog(ends, [y / x * end for end in ends], "--", color="#999999")
+        place.set_xlabel(across)
+        place.set_ylabel(up)
+        place.grid(visible=True, which="major", color="#eeeeee")
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure what is asked for, print it, and draw all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--minutes", type=float, default=1.0, help="of each number of sources")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    kept: dict[str, Points] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    for name in arguments.parts or PARTS:
+        measure, across, up = PARTS[name]
+        kept[name] = measure(arguments.minutes)
+        for x, y in kept[name]:
+            console.print(f"{x:,.0f} {across}: {y:,.1f} {up}, {y / x:.3g} each")
+        KEPT.parent.mkdir(exist_ok=True)
+        KEPT.write_text(json.dumps(kept))
+    draw(kept)
+    console.print(f"drawn: {PICTURE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
