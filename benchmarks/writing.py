@@ -31,6 +31,7 @@ from birdwatchd.actions.save_clip import SaveClip
 from birdwatchd.domain import Clip
 from birdwatchd.service.written import written_bytes
 from birdwatchd.store.backup import Backups
+from birdwatchd.store.counts import count
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Order, Outcome
 from birdwatchd.store.outbox import Outbox
@@ -107,6 +108,7 @@ def what_happens(day: Day, seconds: int) -> Iterable[tuple[float, str]]:
 def live(path: Path, day: Day, days: int) -> None:
     """So many of these days, one after another."""
     with Database.open(path) as database:
+        count(database, UTC)  # from then on the counts are written with each detection
         for number in range(days):
             clock = Clock(DAWN + timedelta(days=number))
             run = f"run-{number}"

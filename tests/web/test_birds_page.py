@@ -40,3 +40,11 @@ def test_another_day_is_chosen_by_its_date(page: Page, station: Station) -> None
     assert page.get_by_role("heading", level=1).inner_text() == "Tue 3 Feb 2026"
     page.get_by_role("link", name="The next day").click()
     page.wait_for_url("**/day/2026-02-04")
+
+
+def test_today_is_kept_up_to_date(page: Page, station: Station) -> None:
+    page.clock.install()
+    page.goto(f"{station.url}/today")
+    page.evaluate("document.querySelector('[data-again]').dataset.old = 'yes'")
+    page.clock.fast_forward("01:05")
+    page.wait_for_function("!document.querySelector('[data-again]').dataset.old")

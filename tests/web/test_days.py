@@ -223,6 +223,17 @@ def test_a_day_that_no_clock_shows_is_refused(tmp_path: Path, path: str) -> None
     assert counted(tmp_path).get(path).status_code == 422
 
 
+def test_below_a_prefix_all_links_have_it(tmp_path: Path) -> None:
+    client = counted(tmp_path, detection(0), detection(9, source="wood"), web={"prefix": "/birds"})
+    pages = ("/season/2026", "/calendar/2026", "/firsts/2026", "/species", "/species/Parus%20major")
+    for page in (DAY, f"{DAY}/Parus%20major", *pages):
+        html = client.get(page).text
+        links = [rest.partition('"')[0] for rest in re.split('(?:href|src|action)="', html)[1:]]
+        assert len(links) > 10
+        assert all(link.startswith("/birds/") or link == "#main" for link in links), links
+    assert client.get("/day?day=2026-05-09").headers["location"] == f"/birds{DAY}"
+
+
 def day_of(text: str = "2026-05-09", zone: str = "Europe/Berlin") -> Day:
     return Day.of(date.fromisoformat(text), ZoneInfo(zone))
 
