@@ -38,6 +38,7 @@ export class Card {
     delete this.section.dataset.state;
     this.badge.className = "badge state quiet";
     show(this.badge, "not known");
+    this.deaf.hidden = true;
     show(this.age, "\u2013");
     show(this.level, "\u2013");
     this.meter.firstElementChild.style.transform = "scaleX(0)";
