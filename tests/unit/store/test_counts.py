@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from birdwatchd.store import counts, detections, opening
+from birdwatchd.store import counts, dating, detections, opening
 from birdwatchd.store.cells import to_text
 from birdwatchd.store.counts import Counting, count, is_counted, offsets
 from birdwatchd.store.database import Database
@@ -119,8 +119,13 @@ def test_counts_follow_whatever_becomes_of_the_rows(database: Database) -> None:
             continue
         if what == 1:
             moved = row.start + timedelta(seconds=chance.choice([3600, 86_400, -40 * 86_400, 0.5]))
-            row = replace(row, start=moved, end=moved + timedelta(seconds=3), dating="corrected")
-        elif what == 2:
+            rows[row.id] = row = replace(
+                row, start=moved, end=moved + timedelta(seconds=3), dating="corrected"
+            )
+            with database.transaction() as connection:
+                dating._rewrite(connection, row)
+            continue
+        if what == 2:
             row = replace(
                 row, label=chance.choice([GREAT_TIT, COOT]), source=chance.choice(["garden", "wood"])
             )
