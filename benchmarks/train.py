@@ -1,6 +1,6 @@
 """How well and how fast `train` learns, beside what is wanted. Each part runs alone.
 
-Run: python benchmarks/train.py esc10 | esc10-cnn | warblers | ambience | loader | epoch  (nothing: all of them)
+Run: python benchmarks/train.py esc10 | esc10-cnn | warblers | ambience | loader | epoch | platt  (nothing: all of them)
 
 Nothing is chosen on a test fold: early stopping, calibration and thresholds look at a part of the other folds. The
 recordings are those of ../shared/data (or BIRDWATCHD_SHARED). The peer of `loader` and `epoch` is the tutorial's way of
@@ -25,6 +25,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 # This file bears the name of the package that it measures, and Python looks beside a script first.
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
@@ -34,6 +35,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train/__main__.py has 
 import numpy as np
 import torch
 
+from train import platt
 from train.dataset import windows
 from train.evaluate import evaluation
 from train.fit import fit
@@ -42,6 +44,7 @@ from train.listener import of_trained
 from train.manifest import Row, labels_in
 from train.networks import build
 from train.progress import Display
+from train.scoring import score
 from train.settings import load_settings
 from train.splitting import deal
 
@@ -66,7 +69,7 @@ def rows_of(name: str) -> list[Row]:
             SHARED / line["path"],
             () if name == "ambience" else (line["label"].replace("_", " "),),
             group=line["group"],
-            fold=int(line["fold"]) if line["fold"] else None,
+            fold=int(line["fold"]) if line["fold"].isdigit() else None,
         )
         for line in found
     ]
@@ -283,6 +286,48 @@ def epoch(overrides: Sequence[str]) -> None:
     )
 
 
+PRIORS = {
+    "none, Platt's targets alone": (0.0, 0.0),
+    "within 1 and 2": (1.0, 0.25),
+    "within 0.5 and 1": (4.0, 1.0),
+    "within 0.25 and 0.5": (16.0, 4.0),
+}
+DEALS = 12
+
+
+def platt_prior(overrides: Sequence[str]) -> None:
+    """How strongly a Platt line should be held, asked of UrbanSound8K's first fold, which no other part looks at."""
+    settings = load_settings(None, ["network=birdnet", "augment.copies=0", *overrides])
+    rows = rows_of("urbansound8k_fold1")
+    labels = labels_in(rows)
+    losses: dict[str, list[float]] = {}
+    for seed in range(DEALS):
+        dealt = deal(rows, {"train": 0.6, "validation": 0.15, "test": 0.25}, seed=seed)
+        parts = {
+            part: [row for row, its in zip(rows, dealt, strict=True) if its == part] for part in set(dealt)
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            trained = fit(
+                settings, parts["train"], [], Path(folder), labels=labels, display=Display(silent=True)
+            )
+        listener = of_trained(trained, "platt")
+        seen, known = score(listener, parts["validation"]).by_segment
+        truth, scores = score(listener, parts["test"]).by_segment
+        lines = {"the scores as they are": platt.Line(np.ones(len(labels)), np.zeros(len(labels)))}
+        for name, ridge in PRIORS.items():
+            with patch.object(platt, "RIDGE", np.array(ridge)):
+                lines[name] = platt.fit_line(seen, known)
+        for name, line in lines.items():
+            logit = platt.logits(line.apply(scores))
+            loss = np.logaddexp(0, np.where(truth, -logit, logit)).sum(axis=1).mean()
+            losses.setdefault(name, []).append(float(loss))
+        print(f"deal {seed + 1} of {DEALS}", file=sys.stderr, flush=True)
+    for name, found in losses.items():
+        tell(
+            f"Platt line, {name}, log loss", f"{np.mean(found):.3f}, at worst {max(found):.3f}", "the lowest"
+        )
+
+
 PARTS: dict[str, Callable[[Sequence[str]], None]] = {
     "esc10": esc10,
     "esc10-cnn": esc10_cnn,
@@ -290,6 +335,7 @@ PARTS: dict[str, Callable[[Sequence[str]], None]] = {
     "ambience": ambience,
     "loader": loader,
     "epoch": epoch,
+    "platt": platt_prior,
 }
 
 
