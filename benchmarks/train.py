@@ -113,9 +113,17 @@ def folds_told(found: Evaluation, figure: str) -> str:
     return f"mean {mean:.3f}, deviation {deviation:.3f}, {least:.3f} to {most:.3f} ({each})"
 
 
+HEAD_RECIPE = ["octaves=[-1, 0, 1, 2]", "augment.copies=0", "training.weight_decay=3"]
+"""Waves, rain and helicopters are no birds: they lie where BirdNET hardly listens.
+
+Pitches and decay were chosen by training on three folds and trying on a fourth, the fifth left out in turn.
+"""
+
+
 def esc10(overrides: Sequence[str]) -> None:
-    """ESC-10, its five official folds, BirdNET's embedding and a head."""
-    found = validated(rows_of("esc10"), ["network=birdnet", *overrides])
+    """ESC-10, its five official folds, BirdNET's embedding and a head, trained on all of the four other folds."""
+    settings = ["network=birdnet", *HEAD_RECIPE, *overrides]
+    found = validated(rows_of("esc10"), settings, validation_share=0)
     tell("ESC-10, birdnet backbone, accuracy", folds_told(found, "accuracy"), "mean 0.97")
 
 
