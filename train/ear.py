@@ -56,11 +56,8 @@ class Octaves(nn.Module):
         if octave > 0:
             quick = conv1d(pad(sound, (half, half)), kernel, stride=factor).squeeze(1)
             return [quick.repeat(1, factor)]
-        slow = conv_transpose1d(sound, kernel * factor, stride=factor).squeeze(1)[:, half:]
-        samples = waveform.shape[1]
-        # The last sample has no successor to be led to.
-        slow = pad(slow[:, : factor * samples], (0, max(0, factor * samples - slow.shape[1])))
-        return torch.split(slow, samples, dim=1)
+        slow = conv_transpose1d(sound, kernel * factor, stride=factor).squeeze(1)
+        return torch.chunk(slow[:, half : half + factor * waveform.shape[1]], factor, dim=1)
 
 
 def low_pass(factor: int) -> Tensor:

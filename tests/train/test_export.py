@@ -77,6 +77,15 @@ def test_the_bundle_scores_as_the_calibrated_network_does(trained: Path, tmp_pat
         assert classifier.embed(segments).shape == (3, classifier.card.embedding_dims)
 
 
+def test_several_networks_side_by_side_are_one_bundle(tmp_path: Path) -> None:
+    settings = load_settings(
+        None, ["network=cnn", "members=2", f"sample_rate={RATE}", f"seconds={SECONDS}", "hop_seconds=1"]
+    )
+    checkpoint.save(tmp_path / "best.pt", build(settings, 2), LABELS, settings)
+    make(tmp_path / "best.pt", tmp_path / "mine.pt", sounds(tmp_path))
+    assert read_card(tmp_path / "mine.pt").embedding_dims == 2 * 256
+
+
 def test_the_card_tells_all_that_is_known(trained: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "best.pt"
     checkpoint.write_bytes(trained.read_bytes())

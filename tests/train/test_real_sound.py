@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from birdwatchd.domain import Label
+from birdwatchd.model.bundle import Card
 from birdwatchd.model.catalog import models_folder
+from birdwatchd.model.saving import save
 from tests.shared import SHARED, needs_shared
 from train.dataset import windows
+from train.export import MAY_DIFFER, parity, trace
 from train.fit import fit
 from train.manifest import Row
 from train.networks import build
 from train.progress import Display
-from train.settings import Settings
+from train.settings import Settings, load_settings
 from train.validate import mean_of_rows
 
 if TYPE_CHECKING:
@@ -82,6 +86,32 @@ def test_a_network_from_scratch_tells_two_unlike_sounds_apart(tmp_path: Path) ->
 
 
 @needs_shared
+@needs_birdnet
+def test_what_is_heard_at_other_pitches_goes_into_the_bundle(tmp_path: Path) -> None:
+    settings = load_settings(None, ["octaves=[-1, 0, 2]"])
+    network = build(settings, 2).eval()
+    torch.nn.init.normal_(network.head.layers[-1].weight, std=0.02)  # type: ignore[union-attr,index] # a Head
+    traced, dims = trace(network, settings.input_samples)
+    assert dims == 3 * 2048
+    save(
+        traced,
+        tmp_path / "mine.pt",
+        Card(
+            name="mine",
+            version="1",
+            labels=(Label(0, "Testus altus", "High Tone"), Label(1, "Testus bassus", "Low Tone")),
+            sample_rate=settings.sample_rate,
+            input_seconds=settings.seconds,
+            thresholds={},
+            licence="CC0-1.0",
+            embedding_dims=dims,
+        ),
+    )
+    draw = np.random.default_rng(0)
+    real = (draw.normal(0, 0.1, (3, settings.input_samples)) * draw.random((3, 1))).astype(np.float32)
+    assert parity(network, tmp_path / "mine.pt", real) <= MAY_DIFFER
+
+
 @needs_birdnet
 def test_a_head_on_birdnet_tells_warblers_apart_that_it_was_not_trained_on(tmp_path: Path) -> None:
     labels = {"Acrocephalus_arundinaceus", "Acrocephalus_palustris"}
