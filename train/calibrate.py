@@ -8,7 +8,7 @@ import numpy as np
 
 from train.calibration import Calibration
 from train.metrics import precision_recall
-from train.platt import fit_line
+from train.platt import fit_line, logits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 LEAST_THRESHOLD = 0.5
 """What is less likely than not is no detection, whatever the validation data allow."""
 MOST_THRESHOLD = 0.99
+ONCE_A_DAY = 4.1
+"""Standard deviations above its mean that a normal variable exceeds once in 50,000 times: the windows of a day."""
 
 
 def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibration, list[str]]:
     """Calibrate from what the network, not calibrated yet, says of validation data.
 
-    The lines are fitted to segments, the thresholds to windows, as the daemon decides on them. In clips that hold nothing
-    no threshold lets anything through, whatever the precision: a garden is quiet most of the day, and what is heard in a few
-    minutes of wind would be heard in every storm.
+    The lines are fitted to segments, the thresholds to windows, as the daemon decides on them. Besides, no threshold lets
+    through what is heard in clips that hold nothing, whatever the precision: a garden is quiet most of the day, and what is
+    heard in a few minutes of wind would be heard in every storm.
 
     Args:
         scores: of data that the network was not trained on.
@@ -37,9 +39,9 @@ def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibrati
     """
     line = fit_line(*scores.by_segment)
     truth, decisive = scores.changed(line.apply).by_window
-    nothing = np.flatnonzero(~truth.any(axis=1))
+    nothing = decisive[~truth.any(axis=1)]
     found = [
-        threshold_for(truth[:, label], decisive[:, label], precision, nothing)
+        threshold_for(truth[:, label], decisive[:, label], precision, quiet_below(nothing[:, label]))
         for label in range(len(scores.names))
     ]
     thresholds = np.array([threshold for threshold, _ in found])
@@ -51,19 +53,33 @@ def threshold_for(
     truth: NDArray[np.bool_],
     scores: NDArray[np.floating],
     precision: float,
-    nothing: NDArray[np.int64] | None = None,
+    above: float = 0.0,
 ) -> tuple[float, bool]:
     """The lowest threshold with which the claims are right often enough, and whether there is one.
 
-    It lies halfway between the lowest score that still claims and the next one below it, within 0.5 and 0.99, and above all
-    scores that are numbered in `nothing`. Where no threshold will do, it lies above every wrong claim.
+    It lies halfway between the lowest score that still claims and the next one below it, within 0.5 and 0.99, and not below
+    `above`. Where no threshold will do, it lies above every wrong claim.
     """
     levels, precisions, _ = precision_recall(truth, scores)
-    least = float(scores[nothing].max(initial=0.0)) if nothing is not None else 0.0
-    enough = np.flatnonzero((precisions >= precision) & (levels > least))
+    enough = np.flatnonzero((precisions >= precision) & (levels > above))
     if not truth.any() or not len(enough):
         wrong = float(scores[~truth].max(initial=0.0))
-        return float(np.clip((1 + wrong) / 2, LEAST_THRESHOLD, MOST_THRESHOLD)), False
-    last = int(enough[-1])
-    below = levels[last + 1] if last + 1 < len(levels) else 0.0
-    return float(np.clip((levels[last] + below) / 2, LEAST_THRESHOLD, MOST_THRESHOLD)), True
+        halfway = max((1 + wrong) / 2, above)
+    else:
+        last = int(enough[-1])
+        below = float(levels[last + 1]) if last + 1 < len(levels) else 0.0
+        halfway = (float(levels[last]) + max(below, above)) / 2
+    return float(np.clip(halfway, LEAST_THRESHOLD, MOST_THRESHOLD)), bool(truth.any() and len(enough))
+
+
+def quiet_below(scores: NDArray[np.floating]) -> float:
+    """What windows that hold nothing hardly ever reach, given the scores of some, (n,): 0 where there are none.
+
+    Above all of them, and so far above that others like them reach it once a day: a few minutes of background are not all that
+    a garden has to offer. Their logits are taken as normal.
+    """
+    if not len(scores):
+        return 0.0
+    known = logits(scores)
+    rare = 1 / (1 + np.exp(-(known.mean() + ONCE_A_DAY * known.std())))
+    return float(max(rare, scores.max()))

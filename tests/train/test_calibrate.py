@@ -7,7 +7,7 @@ import pytest
 
 from birdwatchd.domain import Label
 from birdwatchd.errors import UserError
-from train.calibrate import calibrate, threshold_for
+from train.calibrate import calibrate, quiet_below, threshold_for
 from train.calibration import Calibration, calibration_path, read_calibration, write_calibration
 from train.manifest import Row
 from train.platt import Line, fit_line
@@ -74,10 +74,20 @@ def test_the_threshold_is_the_lowest_with_that_precision() -> None:
 def test_in_clips_that_hold_nothing_no_share_of_wrong_claims_is_borne() -> None:
     truth = np.array([True] * 30 + [False, False, True])
     scores = np.array([0.9] * 28 + [0.8, 0.7, 0.75, 0.2, 0.6])
-    nothing = np.array([30, 31])
     assert threshold_for(truth, scores, 0.95) == pytest.approx((0.5, True))
-    assert threshold_for(truth, scores, 0.95, nothing) == pytest.approx((0.775, True))
-    assert threshold_for(truth, scores, 0.95, np.array([], dtype=np.int64)) == pytest.approx((0.5, True))
+    assert threshold_for(truth, scores, 0.95, above=0.75) == pytest.approx((0.775, True))
+    assert threshold_for(truth, scores, 0.95, above=0.78) == pytest.approx((0.79, True))
+    assert threshold_for(truth, scores, 0.95, above=0.95) == pytest.approx((0.95, False))
+
+
+def test_background_that_others_like_it_reach_once_a_day() -> None:
+    draw = np.random.default_rng(0)
+    likely = 1 / (1 + np.exp(-draw.normal(-4, 1, 50_000 * 40)))
+    above = quiet_below(likely[:500])
+    assert above > likely[:500].max()
+    assert 4 < np.count_nonzero(likely > above) < 400  # forty days
+    assert quiet_below(np.array([])) == 0
+    assert quiet_below(np.array([0.01] * 1000 + [0.9])) == 0.9
 
 
 def test_no_threshold_lies_below_one_half() -> None:
