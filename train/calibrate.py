@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from train.calibration import Calibration
+from train.listener import DEFAULT_THRESHOLD
 from train.metrics import precision_recall
-from train.platt import fit_line, logits
+from train.platt import fit_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.scoring import Scores
 
-LEAST_THRESHOLD = 0.5
-"""What is less likely than not is no detection, whatever the validation data allow."""
+LEAST_THRESHOLD = DEFAULT_THRESHOLD
+"""A label that was calibrated is not to be detected more readily than one that was not, whatever the validation data allow:
+in a garden every bird is rarer than there."""
 MOST_THRESHOLD = 0.99
-ONCE_A_DAY = 4.1
-"""Standard deviations above its mean that a normal variable exceeds once in 50,000 times: the windows of a day."""
 
 
 def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibration, list[str]]:
@@ -41,7 +41,9 @@ def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibrati
     truth, decisive = scores.changed(line.apply).by_window
     nothing = decisive[~truth.any(axis=1)]
     found = [
-        threshold_for(truth[:, label], decisive[:, label], precision, quiet_below(nothing[:, label]))
+        threshold_for(
+            truth[:, label], decisive[:, label], precision, float(nothing[:, label].max(initial=0.0))
+        )
         for label in range(len(scores.names))
     ]
     thresholds = np.array([threshold for threshold, _ in found])
@@ -57,7 +59,7 @@ def threshold_for(
 ) -> tuple[float, bool]:
     """The lowest threshold with which the claims are right often enough, and whether there is one.
 
-    It lies halfway between the lowest score that still claims and the next one below it, within 0.5 and 0.99, and not below
+    It lies halfway between the lowest score that still claims and the next one below it, within 0.7 and 0.99, and not below
     `above`. Where no threshold will do, it lies above every wrong claim.
     """
     levels, precisions, _ = precision_recall(truth, scores)
@@ -70,16 +72,3 @@ def threshold_for(
         below = float(levels[last + 1]) if last + 1 < len(levels) else 0.0
         halfway = (float(levels[last]) + max(below, above)) / 2
     return float(np.clip(halfway, LEAST_THRESHOLD, MOST_THRESHOLD)), bool(truth.any() and len(enough))
-
-
-def quiet_below(scores: NDArray[np.floating]) -> float:
-    """What windows that hold nothing hardly ever reach, given the scores of some, (n,): 0 where there are none.
-
-    Above all of them, and so far above that others like them reach it once a day: a few minutes of background are not all that
-    a garden has to offer. Their logits are taken as normal.
-    """
-    if not len(scores):
-        return 0.0
-    known = logits(scores)
-    rare = 1 / (1 + np.exp(-(known.mean() + ONCE_A_DAY * known.std())))
-    return float(max(rare, scores.max()))
