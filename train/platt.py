@@ -19,7 +19,7 @@ RIDGE = np.array([16.0, 4.0])
 
 That is the line that all labels share, and its own beforehand the scores as they are. A shared line changes no order, so
 that five clips of a label cannot favour it over others; with five hundred the pull hardly counts. How strong it is was
-settled on recordings of none of the benchmarks: docs/decisions/0025.
+settled on recordings of none of the benchmarks: docs/decisions/0032.
 """
 
 
