@@ -49,6 +49,13 @@ def test_a_tone_is_at_its_place_at_every_scale(view: View) -> None:
         assert shown[row - 3 : row + 4, quiet].max() < 130
 
 
+def test_a_short_call_is_seen_however_much_lies_in_a_column() -> None:
+    shown = spectrogram(tone(4000, 60, 30.6, 30.8), RATE, View(0, 60, width=60, height=150))
+    row = round((15_000 - 4000) / 100)
+    assert shown[row - 3 : row + 4, 30].max() > 200
+    assert shown[row - 3 : row + 4, 40].max() < 130
+
+
 def test_what_lies_outside_of_the_sound_is_not_shown() -> None:
     assert fitted(View(1, 99, 0, 99_000), 6.0, RATE) == View(1, 6, 0, 24_000)
     for view, why in (
