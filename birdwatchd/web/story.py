@@ -60,14 +60,17 @@ class Step:
     words: str
 
 
-def gates_passed(detection: Detection) -> tuple[Step, ...]:
-    """Each gate, in their order, and why it let the detection pass."""
-    if detection.occurrence is None:
+def gates_passed(detection: Detection, minimum: float) -> tuple[Step, ...]:
+    """Each gate, in their order, and why it let the detection pass; `minimum` is what the species range has to give now."""
+    occurrence = detection.occurrence
+    if occurrence is None:
         lives = "Whether it lives here was not asked: the species range is off, or does not know it."
+    elif occurrence >= minimum:
+        lives = f"It is expected here this week: {occurrence:.3f}, and {minimum:g} is enough."
     else:
         lives = (
-            f"The species range gives it {detection.occurrence:.2f} for this place and week, "
-            "or the config lets it pass by name."
+            f"It is not expected here this week ({occurrence:.3f} below {minimum:g}): "
+            "the config lets it pass by its name, or asked for less then."
         )
     spoke = (
         "A person spoke meanwhile. The config lets such detections pass; no sound of them is kept."

@@ -17,6 +17,7 @@ from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Order, Outcome
 from birdwatchd.store.kept import Cut, Missing
 from birdwatchd.store.outbox import Outbox
+from birdwatchd.web.story import gates_passed
 from birdwatchd.web.strip import lay_out
 from tests.integration.waiting import wait_until
 from tests.rows import BLACKBIRD, COOT, DAWN, GREAT_TIT, candidate, detection
@@ -71,6 +72,7 @@ def test_all_that_is_known_is_told(tmp_path: Path) -> None:
     for link in ("/day/2026-05-09", "/species/Parus%20major", f"/review?at={TIT.id}"):
         assert f'href="{link}"' in page
     assert "Threshold. The score reached 0.93; 0.70 was needed." in text
+    assert "Species range. It is expected here this week: 0.250, and 0.03 is enough." in text
     assert "Around it, these were stopped: 2 windows: Threshold" in text
     assert f'src="/api/v1/clips/{TIT.id}/sound"' in page
     assert f'src="/api/v1/clips/{TIT.id}/pictures/3" alt="Picture 3 of gate at 06:42:11"' in page
@@ -134,6 +136,16 @@ def test_sound_that_has_given_way_is_said_and_no_picture_is_broken(tmp_path: Pat
     assert "keep done when it ended Done at 06:42:12, 2.0 s after. Noted: kept: yes." in text
     assert f"Broker says no. birdwatchd deliveries --retry {TIT.id}/ended/mqtt lets it wait again." in text
     assert "It was tried once, without success: no route. The next attempt is due at 06:43:10." in text
+
+
+def test_what_the_range_did_not_expect_was_named() -> None:
+    steps = {step.gate: step.words for step in gates_passed(replace(TIT, occurrence=0.002), 0.03)}
+    assert steps["Species range"].startswith(
+        "It is not expected here this week (0.002 below 0.03): the config lets"
+    )
+    steps = {step.gate: step.words for step in gates_passed(replace(TIT, occurrence=None, voice=True), 0.03)}
+    assert steps["Species range"].startswith("Whether it lives here was not asked")
+    assert "no sound of them is kept" in steps["Voice"]
 
 
 def place(part: Part | None) -> tuple[float, float]:

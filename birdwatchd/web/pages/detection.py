@@ -90,7 +90,7 @@ def detection(
         asked=asked,
         windows=candidates,
         stopped=[group for group in grouped(candidates) if not group.is_reported],
-        passed=gates_passed(found),
+        passed=gates_passed(found, house.config().deciding.species_range.minimum),
         gates=GATES,
         dating=DATING.get(found.dating, ""),
         deliveries=[(entry, told(entry, words), KINDS[entry.delivery.status]) for entry in entries],
