@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 
 from birdwatchd.web.door import LOGIN, LoginFirst, Refused, refuse_other_sites, visitor
@@ -73,6 +73,8 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008, "reason": ""})
             else:
                 await let_in(scope, receive, send_guarded)
+        except ClientDisconnect:
+            logger.debug("somebody hung up", path=scope["path"])
         except Exception:
             # The one place of this thread.
             logger.exception("a page cannot be shown", path=scope["path"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from structlog.testing import capture_logs
 
 from birdwatchd.web.app import create_app
 from birdwatchd.web.password import hash_of
@@ -179,6 +181,32 @@ def test_what_is_brought_along_has_a_limit(ajar: MadeUp) -> None:
     client = ajar.ask()
     headers = {"X-CSRF-Token": csrf(client, "/sources")}
     assert client.post("/logout", content=b"x" * 70_000, headers=headers).status_code == 413
+
+
+def test_one_that_hangs_up_while_it_sends_is_no_fault(ajar: MadeUp) -> None:
+    app = create_app(ajar.house())
+    answers: list[Any] = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/logout",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8080")],
+        "scheme": "http",
+        "server": ("127.0.0.1", 8080),
+        "client": ("127.0.0.1", 1),
+        "http_version": "1.1",
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    with capture_logs() as log:
+        asyncio.run(app(scope, receive, send))
+    assert (answers, [line["log_level"] for line in log]) == ([], ["debug"])
 
 
 @pytest.mark.parametrize("path", ["/sources", "/api/v1/health", "/nothing", "/static/style.css", "/broken"])
