@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from birdwatchd.domain import Label
@@ -13,13 +13,15 @@ from birdwatchd.store.detections import from_row
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
-    from datetime import date, tzinfo
+    from datetime import tzinfo
 
     from birdwatchd.domain import Detection
     from birdwatchd.store.database import Database
 
 QUARTER = timedelta(minutes=15)
 """Every zone's hours begin on one."""
+FIRST_DAY, LAST_DAY = date(1969, 1, 1), date(2999, 12, 31)
+"""What can be asked for. A clock that nobody has set says 1970, and west of Greenwich the year before."""
 _DAY = timedelta(days=1)
 
 

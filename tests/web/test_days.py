@@ -217,7 +217,7 @@ def test_names_of_a_model_are_only_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/day/1970-01-01", "/day/3000-01-01", "/day/9999-12-31", "/day/x", "/season/1", "/calendar/99999"],
+    ["/day/1968-12-31", "/day/3000-01-01", "/day/9999-12-31", "/day/x", "/season/1", "/calendar/99999"],
 )
 def test_a_day_that_no_clock_shows_is_refused(tmp_path: Path, path: str) -> None:
     assert counted(tmp_path).get(path).status_code == 422
@@ -232,6 +232,15 @@ def test_below_a_prefix_all_links_have_it(tmp_path: Path) -> None:
         assert len(links) > 10
         assert all(link.startswith("/birds/") or link == "#main" for link in links), links
     assert client.get("/day?day=2026-05-09").headers["location"] == f"/birds{DAY}"
+
+
+def test_what_was_heard_before_the_clock_was_set_has_its_day(tmp_path: Path) -> None:
+    start = datetime(1970, 1, 1, 0, 5, tzinfo=UTC)
+    client = counted(tmp_path, detection(start=start, end=start, dating="unset"), detection(9))
+    assert 'href="/season/1970"' in client.get("/season/2026").text
+    for page in ("/season/1970", "/calendar/1970", "/firsts/1970", "/day/1970-01-01"):
+        assert client.get(page).status_code == 200, page
+    assert "Great Tit" in client.get("/day/1970-01-01").text
 
 
 def day_of(text: str = "2026-05-09", zone: str = "Europe/Berlin") -> Day:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from birdwatchd.store import days, ledger, seasons
-from birdwatchd.store.days import Day
+from birdwatchd.store.days import FIRST_DAY, LAST_DAY, Day
 from birdwatchd.web.reading import Reading, TheHouse
 from birdwatchd.web.records import Record, Trouble
 from birdwatchd.web.ribbon import HOUR, Ribbon, ribbons
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["days"], responses={503: {"model": Trouble}})
 
-FIRST_DAY, LAST_DAY = date(1971, 1, 1), date(2999, 12, 31)
 MOST_DAYS = 366
 A_MONTH = 30
 ASource = Annotated[str | None, Query(max_length=200, description="Of this source only.")]

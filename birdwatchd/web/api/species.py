@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from birdwatchd.store import seasons, species
+from birdwatchd.store.days import FIRST_DAY, LAST_DAY
 from birdwatchd.web.api.days import BestRecord, best_record, local
 from birdwatchd.web.reading import Reading, TheHouse
 from birdwatchd.web.records import Record, Trouble
@@ -106,7 +107,9 @@ def one_species(
 
 @router.get("/firsts/{year}")
 def first_of_the_year(
-    house: TheHouse, database: Reading, year: Annotated[int, Path(ge=1971, le=2999, examples=[2026])]
+    house: TheHouse,
+    database: Reading,
+    year: Annotated[int, Path(ge=FIRST_DAY.year, le=LAST_DAY.year, examples=[2026])],
 ) -> list[FirstRecord]:
     """The first detection of each species in a year, the newest arrival first."""
     zone = house.zone()

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from birdwatchd.store import days, ledger
 from birdwatchd.store.counts import is_counted
-from birdwatchd.store.days import Day, Heard
+from birdwatchd.store.days import FIRST_DAY, LAST_DAY, Day, Heard
 from birdwatchd.store.kept import with_sound
 from birdwatchd.web.heat import shade
 from birdwatchd.web.reading import Reading, TheHouse
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(default_response_class=HTMLResponse)
 
-FIRST_DAY, LAST_DAY = date(1971, 1, 1), date(2999, 12, 31)
 ADay = Annotated[date, Path(ge=FIRST_DAY, le=LAST_DAY)]
 ASource = Annotated[str | None, Query(max_length=200)]
 ALL_OF_A_DAY = 1000

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from birdwatchd.store import ledger, seasons
 from birdwatchd.store.counts import is_counted
-from birdwatchd.store.days import Day, sources
+from birdwatchd.store.days import FIRST_DAY, LAST_DAY, Day, sources
 from birdwatchd.store.kept import with_sound
 from birdwatchd.web.heat import even_shade, strip
 from birdwatchd.web.pages.day import ASource
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(default_response_class=HTMLResponse)
 
-AYear = Annotated[int, Path(ge=1971, le=2999)]
+AYear = Annotated[int, Path(ge=FIRST_DAY.year, le=LAST_DAY.year)]
 Order = Literal["most", "first", "name"]
 WEEK = 7
 WEEKS = 53
