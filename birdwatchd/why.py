@@ -106,13 +106,13 @@ def answer(database: Database, question: Question, now: datetime, *, each: bool 
     Raises:
         StoreError: the database cannot be read.
     """
-    near = [
-        candidate
-        for candidate in traces.between(database, question.start, question.end)
-        if not question.sources or candidate.source in question.sources
-    ]
-    patterns = question.species or ("*",)
-    asked = [one for one in near if any(matches(pattern, one.label) for pattern in patterns)]
+    near = traces.between(database, question.start, question.end, question.sources)
+    meant = {
+        label
+        for label in {one.label for one in near}
+        if any(matches(pattern, label) for pattern in question.species)
+    }
+    asked = [one for one in near if one.label in meant] if question.species else near
     listening = _listening(database, question)
     nothing = ""
     if not asked:

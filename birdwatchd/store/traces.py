@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from birdwatchd.domain import Candidate, Label
@@ -9,7 +10,7 @@ from birdwatchd.store.cells import from_text, to_real, to_text
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
     from birdwatchd.domain import Detection
@@ -59,19 +60,27 @@ def prune(connection: sqlite3.Connection, before: datetime, *, at_most: int) -> 
     ).rowcount
 
 
-def between(database: Database, start: datetime, end: datetime) -> list[Candidate]:
-    """The candidates whose windows began between the two times, oldest first, best first within a window."""
+def between(
+    database: Database, start: datetime, end: datetime, sources: Sequence[str] = ()
+) -> list[Candidate]:
+    """The candidates whose windows began between the two times, oldest first, best first within a window.
+
+    Of those sources only, or of all when there are none.
+    """
+    condition = f" AND source IN ({', '.join('?' * len(sources))})" if sources else ""
     rows = database.rows(
-        "SELECT * FROM traces WHERE start_utc BETWEEN ? AND ? ORDER BY start_utc, source, score DESC",
-        (to_text(start), to_text(end)),
+        f"SELECT * FROM traces WHERE start_utc BETWEEN ? AND ?{condition} ORDER BY start_utc, source, score DESC",  # noqa: S608 - question marks
+        (to_text(start), to_text(end), *sources),
     )
+    # A busy hour has a hundred thousand, of a few moments and labels.
+    moment, label = cache(from_text), cache(Label)
     return [
         Candidate(
             source=row["source"],
             site=row["site"],
-            start=from_text(row["start_utc"]),
+            start=moment(row["start_utc"]),
             start_sample=row["start_sample"],
-            label=Label(row["label_index"], row["scientific_name"], row["common_name"], row["species_code"]),
+            label=label(row["label_index"], row["scientific_name"], row["common_name"], row["species_code"]),
             score=row["score"],
             threshold=row["threshold"],
             gate=row["gate"],
@@ -85,8 +94,8 @@ def of(database: Database, detection: Detection, around: timedelta) -> list[Cand
     """The candidates of a detection's species in its source, from so long before it until so long after, oldest first."""
     return [
         one
-        for one in between(database, detection.start - around, detection.end + around)
-        if one.source == detection.source and one.label.scientific_name == detection.label.scientific_name
+        for one in between(database, detection.start - around, detection.end + around, (detection.source,))
+        if one.label.scientific_name == detection.label.scientific_name
     ]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from birdwatchd.store.database import Database
     from birdwatchd.web.house import House
 
-LONGEST_SECONDS = 3600.0
+LONGEST_SECONDS = 900.0
 EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -52,7 +52,9 @@ def ask(
         )
     seconds = parse_seconds(within)
     if not 0 < seconds <= LONGEST_SECONDS:
-        raise UserError(f"'{within}' is more than an hour, or nothing; write for example 60s or 15m")
+        raise UserError(
+            f"'{within}' is more than a quarter of an hour, or nothing; write for example 60s or 15m"
+        )
     reach = timedelta(seconds=seconds)
     question = Question(
         moment - reach, moment + reach, zone, tuple(species), tuple(sources), house.config().store.trace_days

@@ -95,8 +95,8 @@ def test_silence_and_deafness_are_told_apart(client: TestClient) -> None:
         ({"at": "0099-01-01"}, "is no time at which anything was heard"),
         ({"at": "9999-12-31T23:59:59"}, "is no time"),
         ({**AT, "within": "soon"}, "is no length of time"),
-        ({**AT, "within": "2h"}, "'2h' is more than an hour, or nothing"),
-        ({**AT, "within": "0s"}, "'0s' is more than an hour, or nothing"),
+        ({**AT, "within": "2h"}, "'2h' is more than a quarter of an hour, or nothing"),
+        ({**AT, "within": "0s"}, "'0s' is more than a quarter of an hour, or nothing"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(

@@ -67,7 +67,7 @@ def why(
     ],
     within: Annotated[
         str,
-        Query(max_length=20, description="So far before and after it, an hour at most.", examples=["60s"]),
+        Query(max_length=20, description="So far before and after it, `15m` at most.", examples=["60s"]),
     ] = "60s",
     species: Annotated[
         list[Name], Query(max_length=50, description="Common or scientific names, `*` for anything.")

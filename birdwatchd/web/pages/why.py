@@ -17,7 +17,7 @@ from birdwatchd.web.story import GATES
 
 router = APIRouter(default_response_class=HTMLResponse)
 
-REACHES = {"10s": "10 s", "60s": "1 min", "5m": "5 min", "15m": "15 min", "60m": "1 h"}
+REACHES = {"10s": "10 s", "60s": "1 min", "5m": "5 min", "15m": "15 min"}
 """As they are asked, and as people read them."""
 
 
