@@ -62,6 +62,8 @@ LIMIT_SECONDS = 0.3
 FLAT = 4
 """Times the seconds with a thousand-fold database: what grows with it would be far above."""
 NOISE_SECONDS = 0.02
+FRESH = httpx.Limits(keepalive_expiry=2.0)
+"""The server lets go of a connection after 5 s, and one of the two may be idle for so long."""
 NOT_TO_GET = (405, 426)
 """What is only posted to, and sockets."""
 ENDLESS = {"/api/v1/events"}
@@ -274,7 +276,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     few, many = databases(number)
     asked = [path for path in paths(made_up(few, free_port()).house()) if "openapi" not in path]
-    with site(few) as small, site(many) as large, httpx.Client(timeout=60) as client:
+    with site(few) as small, site(many) as large, httpx.Client(timeout=60, limits=FRESH) as client:
         unknown = [path for path in asked if set(re.findall(r"{(\w+)", path)) - small.names.keys()]
         answers = [
             measure(client, (small, large), path, times)
