@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from birdwatchd.domain import Scores, Window
 
 PAGES = 10
+SONGS = 30
+"""After so many the sound begins anew."""
 TURNS = 6
 TURN_SECONDS = 30.0
 SETTLE_SECONDS = 8.0
@@ -173,7 +175,8 @@ def main() -> None:
     seconds = 2 * (SETTLE_SECONDS + TURNS * 2 * TURN_SECONDS)  # more than enough: a signal ends it
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
-        soundfile.write(folder / "birds.wav", birds(int(seconds / SLOT_SECONDS) + 1), RATE)
+        songs = np.tile(birds(SONGS), int(seconds / (SONGS * SLOT_SECONDS)) + 1)
+        soundfile.write(folder / "birds.wav", songs, RATE)
         config = folder / "config.yaml"
         config.write_text(CONFIG.format(folder=folder, port=port))
         config.chmod(0o600)
