@@ -85,6 +85,16 @@ def test_today_is_the_day_at_the_station(tmp_path: Path) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, DAY)
 
 
+@pytest.mark.parametrize(
+    ("path", "entry_of"),
+    [(DAY, "Today"), ("/season/2026", "Season"), ("/calendar/2026", "Season"), ("/species", "Season")],
+)
+def test_the_navigation_says_where_a_page_belongs(path: str, entry_of: str, tmp_path: Path) -> None:
+    html = counted(tmp_path, detection()).get(path).text
+    marked = re.findall(r"<nav.*?</nav>", html, re.DOTALL)[0]
+    assert set(re.findall(r'aria-current="true".*?<span>(.*?)</span>', marked)) == {entry_of}
+
+
 def test_one_source_alone(tmp_path: Path) -> None:
     client = counted(tmp_path, detection(0), detection(9, BLACKBIRD, source="wood"))
     said = texts(client.get(f"{DAY}?source=wood").text)
