@@ -40,6 +40,9 @@ FASTEST = 1.001
 """A remote clock may be a little fast for ever; nothing that is live is faster than this."""
 GOOD_SECONDS = 60.0
 """After so much sound the pauses between attempts start over."""
+LONGEST_OPENING_SECONDS = 60.0
+"""So long a child may take for its first sample, once those before it have taken too long: on a busy machine, or from a
+camera that thinks, each one would else be ended just before it had something to say, for ever."""
 MOST_TOLD = 20
 """So many kinds of faults are told while it is away."""
 CONNECTING = "connecting"
@@ -201,7 +204,9 @@ class Stream:
         while piece != b"" and not self._stopping.is_set():
             piece = child.read(POLL_SECONDS)
             now = time.monotonic()
-            if piece is None and now - heard > self._config.stall_seconds:
+            if piece is None and now - heard > (
+                self._config.stall_seconds if began else self._opening_seconds()
+            ):
                 return "stalled"
             if piece:
                 began = began or now
@@ -237,6 +242,12 @@ class Stream:
             logger.warning("stream back", source=self.name, after=self._cause)
         else:
             logger.info("stream open", source=self.name, address=redacted(self._url, self._url))
+
+    def _opening_seconds(self) -> float:
+        """How long the first sample is waited for: twice as long after each attempt that brought none for good."""
+        stall = self._config.stall_seconds
+        doubled: float = stall * 2 ** min(self._attempts, 20)
+        return min(doubled, max(stall, LONGEST_OPENING_SECONDS))
 
     def _pause_seconds(self) -> float:
         """Doubling, and at random, so that a hundred stations do not fall upon a server at once."""

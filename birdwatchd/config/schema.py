@@ -132,7 +132,7 @@ class StreamSource(SourceBase):
     ffmpeg_options: tuple[Option, ...] = ()
     """Options that go before `-i`, such as `-rtsp_transport udp`, one word each."""
     stall_seconds: Annotated[float, Field(ge=1, le=600), Numeric] = 10.0
-    """So long without a sample, and ffmpeg is ended and started again."""
+    """So long without a sample, and ffmpeg is ended and started again; one that opens has longer after failed attempts."""
 
 
 Source = Annotated[MicrophoneSource | RecordingSource | StreamSource, Field(discriminator="kind")]

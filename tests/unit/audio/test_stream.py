@@ -137,6 +137,43 @@ def test_what_was_late_catches_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.ring.written == pytest.approx(40 * 8000, rel=0.01)
 
 
+class LateRiser:
+    """A child that takes 15 seconds for its first sample, and then is silent."""
+
+    def __init__(self) -> None:
+        self.now = self.born = 1000.0
+
+    def read(self, _: float) -> bytes | None:
+        before, self.now = self.now, self.now + 0.1
+        return bytes(16000) if before < self.born + 15 <= self.now else None
+
+
+def test_one_that_is_slow_to_open_gets_ever_longer_and_one_that_was_heard_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = stream_of()
+    stream._stopping.set()
+    stream.start()
+    stream.stop()
+    stream._stopping.clear()
+    child = LateRiser()
+    monkeypatch.setattr("birdwatchd.audio.stream.time.monotonic", lambda: child.now)
+
+    def taken() -> float:
+        child.born = child.now
+        assert stream._hear(child) == "stalled"  # type: ignore[arg-type] # a child that is all in the mind
+        return child.now - child.born
+
+    assert taken() == pytest.approx(10, abs=0.3)
+    assert stream.ring.written == 0
+    stream._attempts = 1
+    assert taken() == pytest.approx(15 + 10, abs=0.3)
+    assert stream.ring.written == 8000
+    for attempts, patience in [(2, 40), (3, 60), (5000, 60)]:
+        stream._attempts = attempts
+        assert stream._opening_seconds() == patience
+
+
 def test_pauses_double_up_to_the_longest_and_vary() -> None:
     stream = stream_of(shortest=1, longest=60)
     for attempts, longest in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (5000, 60)]:
