@@ -148,7 +148,7 @@ def test_a_card_that_can_only_be_read_from_now_on_ends_nothing_but_writing(
 def test_on_a_full_disk_it_does_not_start_and_says_so_in_a_sentence(
     tmp_path: Path, tiny_bundle: Path
 ) -> None:
-    with small_disk(tmp_path / "disk") as disk, station(tmp_path, tiny_bundle, disk) as it:
+    with small_disk(tmp_path / "disk", 2048) as disk, station(tmp_path, tiny_bundle, disk) as it:
         fill(disk)
         it.start(wait=False)
         assert it.ended() == 2
@@ -157,19 +157,19 @@ def test_on_a_full_disk_it_does_not_start_and_says_so_in_a_sentence(
         # Clips give way, where it may delete some.
         clips = tmp_path / "disk" / "clips"
         (disk / "ballast").unlink()
-        for number in range(6):
+        for number in range(12):
             keep(clips, f"{number}", size=100_000)
         fill(disk)
         it.config.write_text(
             it.config.read_text().replace(
                 f"clips_folder: {tmp_path / 'clips'}",
-                f"clips_folder: {clips}\n  retention: {{free_gigabytes: 0.0004}}",
+                f"clips_folder: {clips}\n  retention: {{free_gigabytes: 0.0008}}",
             )
         )
         it.start()
         it.wait_for("acted")
         it.stop()
-        assert len(list(clips.glob("*.flac"))) < 6
+        assert len(list(clips.glob("*.flac"))) < 12
 
 
 @needs_root

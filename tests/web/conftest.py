@@ -25,9 +25,9 @@ def station(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Iter
         yield there
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
+    """The system's Chromium, without a window; for a module, as Playwright's loop would be in the way of others' asyncio."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium on the PATH; install it: sudo apt-get install chromium")
