@@ -122,7 +122,13 @@ PARTS: dict[str, tuple[Callable[[float], Points], str, str]] = {
 }
 
 
-def draw(kept: dict[str, Points]) -> None:
+def kept() -> dict[str, Points]:
+    """What was measured so far, by part."""
+    found: dict[str, Points] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    return found
+
+
+def draw(measured: dict[str, Points]) -> None:
     """Write the picture."""
     import matplotlib as mpl
 
@@ -132,7 +138,7 @@ def draw(kept: dict[str, Points]) -> None:
     plt.rcParams["svg.hashsalt"] = "birdwatchd"
     figure, places = plt.subplots(1, len(PARTS), figsize=(11, 3.4), layout="constrained")
     for place, (name, (_, across, up)) in zip(places, PARTS.items(), strict=True):
-        points = kept.get(name, [])
+        points = measured.get(name, [])
         if points:
             place.loglog(*zip(*points, strict=True), "o-", color="#2b6f4e")
             x, y = points[-2]
@@ -156,15 +162,14 @@ def main() -> None:
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    kept: dict[str, Points] = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
     for name in arguments.parts or PARTS:
         measure, across, up = PARTS[name]
-        kept[name] = measure(arguments.minutes)
-        for x, y in kept[name]:
+        points = measure(arguments.minutes)
+        for x, y in points:
             console.print(f"{x:,.0f} {across}: {y:,.1f} {up}, {y / x:.3g} each")
         KEPT.parent.mkdir(exist_ok=True)
-        KEPT.write_text(json.dumps(kept))
-    draw(kept)
+        KEPT.write_text(json.dumps(kept() | {name: points}))
+    draw(kept())
     console.print(f"drawn: {PICTURE.relative_to(ROOT)}")
 
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 RATE = 48000
 BLOCK = RATE // 20
 SHARED = Path(os.environ.get("BIRDWATCHD_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+RING_SECONDS = 70.0
+"""Of sound that each keeps in memory, for clips of long detections; measure for longer than that to see it."""
 WANTED_SHARE = 0.10
 WANTED_MB = 15
 
@@ -152,7 +154,11 @@ def listen(count: int, seconds: float, sound: NDArray[np.float32], folder: Path)
         rules, occurrence, trust = blueprint.rules(), blueprint.occurrence(), Trust()
         cards = []
         for described in blueprint.config.sources:
-            card = Card(described.name, blueprint.ring_seconds, partial(pipeline.wake, described.name))
+            card = Card(
+                described.name,
+                max(RING_SECONDS, blueprint.ring_seconds),
+                partial(pipeline.wake, described.name),
+            )
             pipeline.add(card, Decider(rules, occurrence, blueprint.naming(described, "bench", trust)))
             cards.append(card)
         # As the daemon does: the first call of a model is slow.
