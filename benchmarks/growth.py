@@ -39,25 +39,27 @@ if TYPE_CHECKING:
 
 KEPT = ROOT / "build" / "growth.json"
 PICTURE = ROOT / "docs" / "images" / "growth.svg"
-SOURCES = (1, 4, 16, 64)
-HOURS = (1, 10)
-DETECTIONS = (1_000, 10_000, 100_000, 1_000_000)
+MINUTES = 0.5
+"""Of each number of sources."""
 TOGETHER = 20
 """Detections that are recorded at once: a lively morning."""
 console = Console(soft_wrap=True)
 
 
-def sources(minutes: float) -> Points:
+def sources(amounts: list[int]) -> Points:
     """Processor seconds for a minute of so many live sources."""
     sound = garden()
+    points = []
     with tempfile.TemporaryDirectory() as name:
-        return [
-            (count, listen(count, minutes * 60, sound, Path(name)).processor_seconds / minutes)
-            for count in SOURCES
-        ]
+        for count in amounts:
+            listened = listen(count, MINUTES * 60, sound, Path(name))
+            if listened.lost_seconds:
+                sys.exit(f"growth: the machine was too busy for {count} sources, measure them again")
+            points.append((float(count), listened.processor_seconds / MINUTES))
+    return points
 
 
-def files(_: float) -> Points:
+def files(amounts: list[int]) -> Points:
     """Processor seconds of `birdwatchd analyze` for so many hours, in files of ten minutes."""
     points = []
     with tempfile.TemporaryDirectory() as name:
@@ -66,7 +68,7 @@ def files(_: float) -> Points:
         with soundfile.SoundFile(one, "w", RATE, 1) as written:
             for _ in range(round(600 * RATE / len(sound))):
                 written.write(sound)
-        for hours in HOURS:
+        for hours in amounts:
             folder = Path(name) / str(hours)
             folder.mkdir()
             for number in range(6 * hours):
@@ -93,32 +95,30 @@ def spent_by_children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def detections(_: float) -> Points:
+def detections(amounts: list[int]) -> Points:
     """Processor seconds to store so many detections, in one database that grows."""
     points = []
     began_at = datetime(2026, 5, 1, tzinfo=UTC)
     with tempfile.TemporaryDirectory() as name, Database.open(Path(name) / "birds.sqlite") as database:
         recorder = Recorder(database, run_id="growth", wall=lambda: began_at)
         began = time.process_time()
-        for number in track(
-            range(0, DETECTIONS[-1], TOGETHER), "detections", console=console, transient=True
-        ):
+        for number in track(range(0, max(amounts), TOGETHER), "detections", console=console, transient=True):
             recorder.record(
                 *(
                     detection(10.0 * one, seconds=4.5, run_id="growth", state="ended")
                     for one in range(number, number + TOGETHER)
                 )
             )
-            if number + TOGETHER in DETECTIONS:
+            if number + TOGETHER in amounts:
                 points.append((float(number + TOGETHER), time.process_time() - began))
         assert recorder.close()
     return points
 
 
-PARTS: dict[str, tuple[Callable[[float], Points], str, str]] = {
-    "sources": (sources, "live sources", "processor seconds a minute"),
-    "files": (files, "hours of files", "processor seconds"),
-    "detections": (detections, "detections stored", "processor seconds"),
+PARTS: dict[str, tuple[Callable[[list[int]], Points], list[int], str, str]] = {
+    "sources": (sources, [1, 4, 16, 64], "live sources", "processor seconds a minute"),
+    "files": (files, [1, 10], "hours of files", "processor seconds"),
+    "detections": (detections, [1000, 10_000, 100_000, 1_000_000], "detections stored", "processor seconds"),
 }
 
 
@@ -137,7 +137,7 @@ def draw(measured: dict[str, Points]) -> None:
 
     plt.rcParams["svg.hashsalt"] = "birdwatchd"
     figure, places = plt.subplots(1, len(PARTS), figsize=(11, 3.4), layout="constrained")
-    for place, (name, (_, across, up)) in zip(places, PARTS.items(), strict=True):
+    for place, (name, (_, _, across, up)) in zip(places, PARTS.items(), strict=True):
         points = measured.get(name, [])
         if points:
             place.loglog(*zip(*points, strict=True), "o-", color="#2b6f4e")
@@ -157,18 +157,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--minutes", type=float, default=1.0, help="of each number of sources")
+    parser.add_argument(
+        "--amounts", type=int, nargs="+", help="only these, of one part; the others stay as they were"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if arguments.amounts and len(arguments.parts) != 1:
+        parser.error("--amounts are of one part: name it")
     for name in arguments.parts or PARTS:
-        measure, across, up = PARTS[name]
-        points = measure(arguments.minutes)
+        measure, amounts, across, up = PARTS[name]
+        points = measure(arguments.amounts or amounts)
         for x, y in points:
             console.print(f"{x:,.0f} {across}: {y:,.1f} {up}, {y / x:.3g} each")
+        before = kept()
+        merged = dict(map(tuple, before.get(name, []))) | dict(points)
         KEPT.parent.mkdir(exist_ok=True)
-        KEPT.write_text(json.dumps(kept() | {name: points}))
+        KEPT.write_text(json.dumps(before | {name: sorted(merged.items())}))
     draw(kept())
     console.print(f"drawn: {PICTURE.relative_to(ROOT)}")
 
