@@ -84,11 +84,14 @@ def front_end(
     import torch
 
     from birdwatchd.model.birdnet import TfliteFile, classifier, traced
+    from birdwatchd.model.packing import can_pack, pack
 
     torch.set_num_threads(1)
     file = TfliteFile(content)
     with torch.inference_mode():
         ours = torch.jit.freeze(traced(classifier(file).front_end, SAMPLES))
+        if can_pack():
+            pack([ours.graph])
         theirs = torch.jit.freeze(traced(through_the_fft(file), SAMPLES))
         batch = torch.from_numpy(waveform)
         apart = float((ours(batch) - theirs(batch)).abs().max())
