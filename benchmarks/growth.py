@@ -172,7 +172,7 @@ def main() -> None:
         for x, y in points:
             console.print(f"{x:,.0f} {across}: {y:,.1f} {up}, {y / x:.3g} each")
         before = kept()
-        merged = dict(map(tuple, before.get(name, []))) | dict(points)
+        merged = {x: y for x, y in [*before.get(name, []), *points]}  # noqa: C416 - pairs come from JSON as lists
         KEPT.parent.mkdir(exist_ok=True)
         KEPT.write_text(json.dumps(before | {name: sorted(merged.items())}))
     draw(kept())
