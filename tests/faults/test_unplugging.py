@@ -95,7 +95,7 @@ def test_a_card_that_is_back_under_another_index_is_heard_again(ears: Ears, devi
     assert (gap.index, gap.cause) == (away, "device gone")
     assert microphone.ring.written <= ears.moth.delivered
     found = balance(microphone)
-    assert found.expected == pytest.approx(truth, abs=0.4)
+    assert found.expected == pytest.approx(truth, abs=0.6)
     assert found.captured == pytest.approx(ears.moth.delivered / RATE, abs=0.3)
     assert found.expected == pytest.approx(found.captured + gap.seconds, abs=0.001)
 
@@ -132,8 +132,8 @@ def test_a_card_that_claims_to_be_active_and_is_not_is_opened_again(ears: Ears) 
     lost = away()
     microphone.stop()
     found = balance(microphone)
-    assert found.causes == {"stalled": pytest.approx(lost, abs=0.4)}
-    assert found.expected == pytest.approx(running(), abs=0.4)
+    assert found.causes == {"stalled": pytest.approx(lost, abs=0.6)}
+    assert found.expected == pytest.approx(running(), abs=0.6)
 
 
 def test_a_card_that_somebody_else_holds_for_a_while_is_taken_afterwards(ears: Ears) -> None:
@@ -158,7 +158,7 @@ def test_a_card_that_is_not_there_at_the_start_is_waited_for_when_asked(ears: Ea
     microphone.stop()
     (gap,) = microphone.ring.gaps
     assert (gap.index, gap.cause) == (0, "device gone")
-    assert balance(microphone).expected == pytest.approx(running(), abs=0.4)
+    assert balance(microphone).expected == pytest.approx(running(), abs=0.6)
 
 
 def test_a_driver_that_hangs_costs_the_other_nothing_and_is_waited_for(ears: Ears) -> None:
