@@ -58,6 +58,15 @@ def is_counted(database: Database, zone: tzinfo) -> bool:
     return bool(rows) and rows[0]["value"] == _digest(offsets(zone))
 
 
+def is_complete(database: Database) -> bool:
+    """Whether the counts are complete, whichever zone's days they are of.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    return bool(database.rows("SELECT 1 FROM memory WHERE name = ?", (_COUNTED_BY,)))
+
+
 def count(database: Database, zone: tzinfo, *, goes_on: Callable[[], bool] = lambda: True) -> bool:
     """Count all days anew if they were counted for another zone, or not at all; whether that was done.
 

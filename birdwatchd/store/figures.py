@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from birdwatchd.store.cells import to_text
+from birdwatchd.store.counts import is_complete
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,6 +255,11 @@ def _totals(database: Database, since: datetime | None, model: str) -> dict[str,
             "SELECT scientific_name, count(*) FROM detections INDEXED BY detections_by_start"
             " WHERE start_utc >= ? AND model = ? GROUP BY scientific_name",
             (start, model),
+        )
+    elif since is None and is_complete(database):
+        found = database.rows(
+            "SELECT scientific_name, sum(detections) FROM heard_days INDEXED BY heard_days_by_species"
+            " GROUP BY scientific_name"
         )
     else:
         # Species by species in the index: only what began in that time is walked through.

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from birdwatchd.store import figures as module
 from birdwatchd.store import reviews
+from birdwatchd.store.counts import count, is_complete
 from birdwatchd.store.database import Database
 from birdwatchd.store.figures import Figures, Share, figures, suggest
 from birdwatchd.store.reviews import Review
@@ -100,6 +101,16 @@ def test_what_was_judged_is_counted_by_species_and_in_all(tmp_path: Path) -> Non
     assert (tit.suggestion.threshold, tit.suggestion.above) == (None, Share(1, 3))
     assert (found.share, found.unsure, found.detections) == (Share(2, 4), 1, 6)
     assert found.models == (("tiny-1", 4), ("garden-1", 1))
+
+
+def test_of_all_time_the_days_counts_tell_the_same(tmp_path: Path) -> None:
+    path = store(tmp_path, (detection(), "right", "sample"), (detection(90, BLACKBIRD), "wrong", "doubtful"))
+    with Database.open(path) as database:
+        before = figures(database)
+        count(database, UTC)
+        assert is_complete(database)
+        assert figures(database) == before
+        assert before.detections == 2
 
 
 def test_false_alarms_an_hour_come_from_the_sample_and_the_ledgers_hours(tmp_path: Path) -> None:
