@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from birdwatchd import __version__
 from birdwatchd.web import api, pages
 from birdwatchd.web.guard import Guard
+from birdwatchd.web.heads import Heads
 from birdwatchd.web.live import Live
 from birdwatchd.web.openapi import describing
 from birdwatchd.web.password import Doorkeeper
@@ -46,15 +47,17 @@ def create_app(house: House) -> FastAPI:
     app.state.house, app.state.sessions, app.state.doorkeeper = house, sessions, Doorkeeper()
     app.state.live, app.state.ending = Live(house), asyncio.Event()
     app.state.templates = make_templates()
-    app.state.paths = set()
+    app.state.routes = []
     for prefix, package in (("", pages), (API, api)):
         for router in _routers(package):
             app.include_router(router, prefix=prefix, include_in_schema=bool(prefix))
-            app.state.paths |= {prefix + getattr(route, "path", "") for route in router.routes}
+            app.state.routes += [(prefix, route) for route in router.routes]
+    app.state.paths = {prefix + getattr(route, "path", "") for prefix, route in app.state.routes}
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.openapi = describing(app)  # type: ignore[method-assign] # as FastAPI's manual has it
     tell_troubles(app)
     app.add_middleware(Guard, house=house, sessions=sessions)
+    app.add_middleware(Heads)
     return app
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from birdwatchd.errors import StoreError
 from birdwatchd.web.rendering import page
@@ -30,7 +31,10 @@ def tell_troubles(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
         status = HTTPStatus(error.status_code)
         said = WORDS.get(status, str(error.detail)) if error.detail == status.phrase else str(error.detail)
-        return trouble(request, status, said, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return trouble(request, status, said, headers)
 
     async def misasked(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
@@ -45,12 +49,27 @@ def tell_troubles(app: FastAPI) -> None:
     app.add_exception_handler(StoreError, unreadable)
 
 
+def _methods(request: Request) -> set[str]:
+    """What can be done with the address: several routes may have it, a method each."""
+    path = _below(request)
+    found: set[str] = set()
+    for prefix, route in request.app.state.routes:
+        scope = {"type": "http", "method": "GET", "path": path.removeprefix(prefix)}
+        if path.startswith(prefix) and route.matches(scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    found = found or {"GET"}  # files
+    return found | {"HEAD"} if "GET" in found else found
+
+
+def _below(request: Request) -> str:
+    return request.url.path.removeprefix(request.scope.get("root_path", ""))
+
+
 def trouble(
     request: Request, status: HTTPStatus, said: str, headers: dict[str, str] | None = None
 ) -> Response:
     """The answer; `said` is a sentence for people."""
-    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
-    if path.startswith("/api/"):
+    if _below(request).startswith("/api/"):
         return JSONResponse({"detail": said}, status, headers)
     answer = page(
         request,

@@ -65,7 +65,6 @@ def what_is_kept(found: Found, kept: TheKept, house: TheHouse, database: Reading
     return ClipRecord(id=found.id, sound=sound, missing=missing, pictures=pictures)
 
 
-@router.head("/clips/{id}/sound", include_in_schema=False)
 @router.get("/clips/{id}/sound", responses=_SOUND, response_class=Response)
 def sound(
     *,
@@ -123,7 +122,6 @@ def raven(found: Found, kept: TheKept, house: TheHouse, database: Reading) -> Re
     )
 
 
-@router.head("/clips/{id}/pictures/{number}", include_in_schema=False)
 @router.get("/clips/{id}/pictures/{number}", responses=_PICTURE, response_class=Response)
 def picture(number: Annotated[int, Path(ge=1, le=999_999)], kept: TheKept, house: TheHouse) -> Response:
     """A picture that a camera took; `/clips/{id}` tells their numbers."""
