@@ -95,6 +95,7 @@ class Guard:
         connection = HTTPConnection(scope)
         try:
             state["visitor"] = known = visitor(connection, path, config, self._sessions)
+            state["is_welcome"] = lambda: self._is_welcome(connection, path, known)
             if scope["type"] == "websocket":
                 refuse_other_sites(connection, known)
             elif scope["method"] not in SAFE:
@@ -104,6 +105,14 @@ class Guard:
         except LoginFirst:
             return _to_login(scope, path)
         return receive
+
+    def _is_welcome(self, connection: HTTPConnection, path: str, known: Visitor) -> bool:
+        """Whether he would be let in now, too, who was let in a while ago: an answer without an end asks again and again."""
+        config = self._house.config().web
+        try:
+            return config is not None and visitor(connection, path, config, self._sessions) == known
+        except (Refused, LoginFirst):
+            return False
 
     async def _genuine(self, request: Request, visitor: Visitor) -> Receive:
         """See that something is changed by a page of ours, and give its body to whoever is to read it.

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import aclosing, closing
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,6 +16,9 @@ from birdwatchd.store.cursor import Cursor
 from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
 from birdwatchd.web.api import events
+from birdwatchd.web.password import hash_of
+from birdwatchd.web.server import Page
+from tests.observed import free_port
 from tests.rows import BLACKBIRD, GREAT_TIT, detection
 from tests.web.made_up import made_up
 from tests.web.station import station as running_station
@@ -40,6 +44,7 @@ class Wood:
 
     def __init__(self, station: MadeUp, recorder: Recorder) -> None:
         self.station, self.recorder, self.ending = station, recorder, asyncio.Event()
+        self.is_welcome = True
 
     def hear(self, *found: Detection) -> None:
         self.recorder.record(*found)
@@ -53,7 +58,10 @@ class Wood:
         sources: frozenset[str] = frozenset(),
     ) -> AsyncGenerator[str]:
         house = self.station.house()
-        return events._stream(house, cursor or events._end(house), self.ending, species, sources)
+        begin = cursor or events._end(house)
+        return events._stream(
+            house, begin, self.ending, lambda: self.is_welcome, species=species, sources=sources
+        )
 
 
 @pytest.fixture
@@ -150,6 +158,36 @@ def test_a_server_that_ends_ends_its_streams(wood: Wood) -> None:
             return [block async for block in stream]
 
     assert asyncio.run(listen()) == []
+
+
+def test_who_has_logged_out_is_told_nothing_more(wood: Wood) -> None:
+    async def listen() -> list[str]:
+        async with aclosing(wood.stream()) as stream, asyncio.timeout(20):
+            await anext(stream)
+            wood.hear(TIT)
+            await read(stream, 1)
+            wood.is_welcome = False
+            wood.hear(over(TIT))
+            return [block async for block in stream]
+
+    assert asyncio.run(listen()) == []
+
+
+def test_a_stream_ends_at_the_logout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
+    port = free_port()
+    station = made_up(tmp_path, web={"port": port, "password": hash_of("tawny owl")})
+    with Page(station.house()), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+
+        def sign(path: str) -> str:
+            return client.get(path).text.partition('csrf-token" content="')[2].partition('"')[0]
+
+        client.post("/login", data={"csrf": sign("/login"), "password": "tawny owl"})
+        with client.stream("GET", "/api/v1/events") as answer:
+            lines = answer.iter_lines()
+            assert next(line for line in lines if line.startswith(":")) == ": listening"
+            assert client.post("/logout", data={"csrf": sign("/sources")}).status_code == 303
+            assert len(list(islice(lines, 100))) < 100  # to its end
 
 
 def test_a_place_that_is_gone_is_told_and_left(wood: Wood) -> None:

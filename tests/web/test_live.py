@@ -279,6 +279,26 @@ def test_who_is_not_logged_in_sees_nothing(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("how", ["logout", "another password"])
+def test_who_has_logged_out_sees_nothing_more(tmp_path: Path, how: str) -> None:
+    password = PasswordHasher().hash("secret")
+    closed = made_up(tmp_path / "closed", web={"password": password})
+    app = create_app(closed.house())
+    cookie = app.state.sessions.begin("Ann", password)
+    own = f"{LIVE}?csrf={app.state.sessions.csrf(cookie)}"
+    with client_of(app).websocket_connect(own, headers={"Cookie": f"birdwatchd-8080={cookie}"}) as socket:
+        assert socket.receive_json()
+        if how == "logout":
+            app.state.sessions.end(cookie)
+        else:
+            web = {"port": 8080, "password": PasswordHasher().hash("another")}
+            closed.config = closed.config.model_validate({**closed.config.model_dump(), "web": web})
+        messages = [socket.receive()]
+        while messages[-1]["type"] == "websocket.send" and len(messages) < 20:
+            messages.append(socket.receive())
+    assert (messages[-1].get("code"), app.state.live.viewers) == (1008, 0)
+
+
 def test_another_page_at_this_machine_cannot_use_the_cookie(tmp_path: Path) -> None:
     password = PasswordHasher().hash("secret")
     closed = made_up(tmp_path / "closed", web={"password": password})

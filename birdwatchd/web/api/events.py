@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Annotated
 
@@ -78,7 +78,14 @@ async def events(
     if cursor is None:
         cursor = await asyncio.to_thread(_end, house)
     return StreamingResponse(
-        _stream(house, cursor, request.app.state.ending, tuple(species), frozenset(source)),
+        _stream(
+            house,
+            cursor,
+            request.app.state.ending,
+            request.state.is_welcome,
+            species=tuple(species),
+            sources=frozenset(source),
+        ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -88,6 +95,8 @@ async def _stream(
     house: House,
     cursor: Cursor,
     ending: asyncio.Event,
+    is_welcome: Callable[[], bool],
+    *,
     species: tuple[str, ...] = (),
     sources: frozenset[str] = frozenset(),
 ) -> AsyncGenerator[str]:
@@ -99,7 +108,8 @@ async def _stream(
 
     with house.news.heard_by(wake):
         yield f"retry: {RETRY_MS}\n{_place(cursor)}"
-        while not ending.is_set():
+        # A logout ends it, too: at the next news or heartbeat, and before anything more is told.
+        while is_welcome() and not ending.is_set():
             news.clear()
             # What is told is what the database has: so each event is a place to go on from.
             found = await asyncio.to_thread(_later, house, cursor)

@@ -30,7 +30,7 @@ NEWEST = 12
 """So many of the last detections are shown."""
 VIEWERS = 64
 """More open pages than that are sent away: a browser that has gone mad must not take the station with it."""
-TRY_AGAIN_LATER = 1013
+TRY_AGAIN_LATER, NOT_ANY_MORE = 1013, 1008
 SAID_AT_MOST = 20_000
 """A viewer only ever names sources."""
 
@@ -70,9 +70,10 @@ async def live(websocket: WebSocket) -> None:
     async with picture.seen_by(viewer):
         viewer.tell(to_words("hello", await asyncio.to_thread(_hello, house)))
         async with asyncio.TaskGroup() as both:
-            sending = both.create_task(_send(websocket, viewer))
-            await _hear(websocket, viewer)
-            sending.cancel()
+            tasks = [both.create_task(_send(websocket, viewer)), both.create_task(_hear(websocket, viewer))]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
 
 
 def _is_opened_by_our_page(websocket: WebSocket) -> bool:
@@ -89,6 +90,9 @@ async def _send(websocket: WebSocket, viewer: Viewer) -> None:
     try:
         while True:
             message = await viewer.next()
+            if not websocket.state.is_welcome():  # there is a message every second
+                await websocket.close(NOT_ANY_MORE, "logged out")
+                return
             if isinstance(message, str):
                 await websocket.send_text(message)
             else:
