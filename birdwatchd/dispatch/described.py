@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from birdwatchd.actions import ActionConfig
+from birdwatchd.actions import Action, ActionConfig, Context
 from birdwatchd.config.reference import Setting, inner_sections, settings, table
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from birdwatchd.actions import Action, Kind
+    from birdwatchd.actions import Kind
     from birdwatchd.dispatch.plugins import Plugins
 
 DURABILITY: dict[Kind, str] = {
@@ -56,6 +56,18 @@ PLUGINS = """\
 
 A kind of action is a class in any installed package, named by an entry point in the group `birdwatchd.actions`.
 `examples/birdwatchd-lamp` is a complete one: copy it. `birdwatchd actions list` shows it once it is installed.
+
+Only `run` has to be written. What a class may say besides (`birdwatchd/actions/__init__.py` is the whole contract, with
+`durability`, `batch_size` and what else stands on the class):
+
+| method | what it is for |
+| --- | --- |
+"""
+ASKED = """
+What its `context` can do, beside its fields (`node`, `location`, `zone`, `clips_folder`, `delivery`):
+
+| method | what it is for |
+| --- | --- |
 """
 
 
@@ -107,7 +119,7 @@ def reference(plugins: Plugins) -> str:
     for kind in plugins:
         if plugins.is_built_in(kind):
             lines += _page(kind, plugins)
-    return "\n".join([*lines, PLUGINS])
+    return "\n".join([*lines, PLUGINS]) + _methods(Action) + ASKED + _methods(Context)
 
 
 def _page(kind: str, plugins: Plugins) -> Iterator[str]:
@@ -121,6 +133,15 @@ def _page(kind: str, plugins: Plugins) -> Iterator[str]:
             yield f"### `{kind}`: {heading}\n"
             yield f"{inspect.cleandoc(section.__doc__ or '')}\n"
             yield from table(section)
+
+
+def _methods(contract: type) -> str:
+    """Rows of a table: what can be called, in the order of its code, and its docstring."""
+    return "".join(
+        f"| `{name}` | {' '.join(inspect.getdoc(member).split())} |\n"  # type: ignore[union-attr] # each has one
+        for name, member in vars(contract).items()
+        if (inspect.isfunction(member) or isinstance(member, property)) and not name.startswith("_")
+    )
 
 
 def _description(action: type[Action]) -> str:
