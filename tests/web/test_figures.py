@@ -64,7 +64,10 @@ def test_the_page_says_what_it_rests_on(tmp_path: Path) -> None:
     ]
     house = made_up(tmp_path, [*every, entry(36_000, "analysed", hour=NOW.replace(minute=0))])
     with house.ask() as client:
-        assert "Nothing was judged in that time." in client.get("/figures").text
+        nothing = client.get("/figures").text
+        assert "Nothing was judged in that time." in nothing
+        assert 'href="/figures" class="later" aria-current="page"' in nothing
+        assert 'href="/figures"' in client.get("/sources").text
         with Database.open_beside(house.config.store.database) as database:
             for number, one in enumerate(every[:40]):
                 verdict: reviews.Verdict = "wrong" if number < 10 else "right"
