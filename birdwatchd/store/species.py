@@ -96,11 +96,7 @@ def best(database: Database, scientific_name: str, at_most: int) -> list[Best]:
     Raises:
         StoreError: the database cannot be read.
     """
-    rows = database.rows(
-        f"SELECT {BEST} FROM detections WHERE scientific_name = ? ORDER BY score DESC, rowid DESC LIMIT ?",  # noqa: S608 - a constant
-        (scientific_name, at_most),
-    )
-    return [best_of(row) for row in rows]
+    return _some(database, scientific_name, "score DESC, rowid DESC", at_most)
 
 
 def newest(database: Database, scientific_name: str, at_most: int) -> list[Best]:
@@ -109,8 +105,12 @@ def newest(database: Database, scientific_name: str, at_most: int) -> list[Best]
     Raises:
         StoreError: the database cannot be read.
     """
+    return _some(database, scientific_name, "start_utc DESC", at_most)
+
+
+def _some(database: Database, scientific_name: str, order: str, at_most: int) -> list[Best]:
     rows = database.rows(
-        f"SELECT {BEST} FROM detections WHERE scientific_name = ? ORDER BY start_utc DESC LIMIT ?",  # noqa: S608 - as above
+        f"SELECT {BEST} FROM detections WHERE scientific_name = ? ORDER BY {order} LIMIT ?",  # noqa: S608 - constants
         (scientific_name, at_most),
     )
     return [best_of(row) for row in rows]
