@@ -236,6 +236,35 @@ def test_the_line_follows_the_sound_and_a_click_leads_to_its_place(page: Page, s
     assert float(str(page.locator(".strip").get_attribute("data-end"))) < length - 1
 
 
+def test_the_keys_play_and_lead_to_the_detections_beside_it(page: Page, station: Station) -> None:
+    api = f"{station.url}/api/v1"
+    wait_until(lambda: kept(api), "a clip", 90)
+    first = kept(api)
+    wait_until(lambda: kept(api) != first, "the clip of a later one", 90)
+    there = f"{station.url}/detection/{kept(api)}"
+    page.goto(there)
+    page.locator("audio").evaluate("one => { one.muted = true; }")
+    page.keyboard.press(" ")
+    page.wait_for_function("() => !document.querySelector('audio').paused")
+    assert page.evaluate("scrollY") == 0
+    page.keyboard.press(" ")
+    page.wait_for_function("() => document.querySelector('audio').paused")
+    # The newest has none after it: so one goes back first, and then forth again.
+    older = page.locator("a[rel=prev]").get_attribute("href")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(f"{station.url}{older}")
+    # Who moves about in a table stays.
+    page.get_by_text("Every window").click()
+    scroll = page.get_by_role("region", name="Every window")
+    scroll.focus()
+    page.keyboard.press("ArrowRight")
+    scroll.blur()
+    page.keyboard.press("Control+ArrowRight")
+    assert page.url == f"{station.url}{older}"
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(there)
+
+
 def kept(api: str) -> str:
     """The id of a detection whose clip is there; empty while there is none."""
     for one in httpx.get(f"{api}/detections").json()["detections"]:
