@@ -7,8 +7,10 @@ import os
 import signal
 import threading
 from collections import deque
+from contextlib import suppress
 from ctypes import c_double
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.analysis.worker import Settings, Task
 
-PRELOADED = ["birdwatchd.analysis.worker", "birdwatchd.model.network"]
+PRELOADED = ["birdwatchd.analysis.preloaded"]
 """Imported once for all workers: torch takes seconds, and 200 MB that they then share."""
 _END_SECONDS = 5.0
 
@@ -34,6 +36,12 @@ class _Job:
     process: BaseProcess
     connection: Connection
     task: Task | None = None
+
+
+def start_server() -> None:
+    """Have the server import what the workers need from now on. It takes no notice when it was told before."""
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
 
 
 class Jobs:
@@ -49,7 +57,7 @@ class Jobs:
         self._threads = threads
         self._count = count
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
+        start_server()
         self._seconds: list[c_double] = []  # one a process: one that dies must not hold a lock
         self._jobs: list[_Job] = []
 
@@ -65,7 +73,7 @@ class Jobs:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for job in self._jobs:
-            job.connection.close()  # the worker takes it as its end
+            job.connection.close()
             if kind is not None:
                 job.process.kill()
         for job in self._jobs:
@@ -92,10 +100,12 @@ class Jobs:
                     continue
                 if isinstance(message, UserError):
                     raise message
-                if isinstance(message, Findings):
-                    job.task = None
-                    yield message
+                # First the next file, as what was found in this one is now written to a disk.
                 self._give(job, waiting)
+                if isinstance(message, Findings):
+                    yield message
+                if job.task is None:
+                    self._let_go(job)
             idle()
 
     def _spawn(self) -> _Job:
@@ -110,14 +120,17 @@ class Jobs:
         return _Job(process, ours)
 
     def _give(self, job: _Job, waiting: deque[Task]) -> None:
-        """The next file, or, when there is none, the end."""
-        if not waiting:
-            job.connection.close()
-            job.process.join(_END_SECONDS)
-            self._jobs.remove(job)
-            return
-        job.task = waiting.popleft()
-        job.connection.send(job.task)
+        """The next file, if there is one."""
+        job.task = waiting.popleft() if waiting else None
+        if job.task is not None:
+            # Of one that died meanwhile its connection tells, the next time that it is read.
+            with suppress(ConnectionError):
+                job.connection.send(job.task)
+
+    def _let_go(self, job: _Job) -> None:
+        job.connection.close()  # the worker takes it as its end
+        job.process.join(_END_SECONDS)
+        self._jobs.remove(job)
 
     def _died(self, job: _Job, waiting: deque[Task]) -> Findings:
         job.process.join(_END_SECONDS)

@@ -121,6 +121,12 @@ def analyze(paths: tuple[Path, ...], **options: Any) -> None:
       birdwatchd analyze cards/ -o all.csv --shard $SLURM_ARRAY_TASK_ID/20
       birdwatchd analyze night/ --only 'Strix*' --threshold 0.5 --jobs 2
     """
+    if not options["cluster"]:
+        from birdwatchd.analysis.jobs import start_server
+
+        # Before anything else, as all else is done while it imports torch.
+        start_server()
+
     from birdwatchd.analysis.quiet import quiet
     from birdwatchd.analysis.study import study
     from birdwatchd.cli.progress import Progress

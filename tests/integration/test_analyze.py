@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -144,6 +145,25 @@ def until(claim: Callable[[], bool]) -> None:
 
 def lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def imports_torch(parent: int) -> bool:
+    """Whether a child of that process is at it."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return any("libtorch" in Path(f"/proc/{child}/maps").read_text() for child in children)
+
+
+def test_ctrl_c_while_it_starts_ends_it_without_a_word_of_its_processes(
+    recordings: Path, tiny_bundle: Path
+) -> None:
+    child = subprocess.Popen(
+        command(recordings, "--model", tiny_bundle), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until(lambda: imports_torch(child.pid))
+    os.killpg(child.pid, signal.SIGINT)
+    _, errors = child.communicate(timeout=60)  # until the last of them has let go of it
+    assert child.returncode == 130
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
