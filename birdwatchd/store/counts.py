@@ -1,4 +1,4 @@
-"""The counts by day and hour in the station's own time: triggers (schema.py) keep them, and a change of zone makes them anew."""
+"""The counts by day and hour in the station's own time: triggers (triggers.py) keep them, and a change of zone makes them anew."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import structlog
 
 from birdwatchd.store.cells import to_text
 from birdwatchd.store.detections import species
+from birdwatchd.store.reviews import COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +31,9 @@ _LOOK = timedelta(days=7)
 _SECOND = timedelta(seconds=1)
 
 _LOCAL = (
-    "SELECT scientific_name, source, coalesce(datetime(substr(start_utc, 1, 19), (SELECT seconds FROM zone_offsets"
+    "SELECT scientific_name, source, coalesce(datetime(substr(start_utc, 1, 19), (SELECT seconds FROM zone_offsets"  # noqa: S608 - constants
     " WHERE since_utc <= start_utc ORDER BY since_utc DESC LIMIT 1) || ' seconds'), start_utc) AS local"
-    " FROM detections INDEXED BY detections_by_species WHERE scientific_name = ?"
+    f" FROM detections INDEXED BY detections_by_species WHERE scientific_name = ? AND {COUNTS}"
 )
 _COUNT = (
     "DELETE FROM heard_days WHERE scientific_name = ?",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.domain import Label
 from birdwatchd.store.cells import from_text, to_text
 from birdwatchd.store.detections import from_row
+from birdwatchd.store.reviews import COUNTS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -146,7 +147,7 @@ def best_of(row: sqlite3.Row) -> Best:
 
 
 def of_species(database: Database, day: Day, scientific_name: str, at_most: int) -> list[Detection]:
-    """The detections of a species on that day, the first first, and no more than so many.
+    """The detections of a species on that day, the first first, and no more than so many; those too that do not count.
 
     Raises:
         StoreError: the database cannot be read.
@@ -203,7 +204,8 @@ def _quarters(day: Day) -> dict[str, int]:
 
 
 def _within(day: Day, source: str | None) -> tuple[str, tuple[str, ...]]:
-    where, parameters = "start_utc >= ? AND start_utc < ?", (to_text(day.since), to_text(day.until))
+    where = f"start_utc >= ? AND start_utc < ? AND {COUNTS}"
+    parameters = to_text(day.since), to_text(day.until)
     if source is None:
         return where, parameters
     return f"source = ? AND {where}", (source, *parameters)

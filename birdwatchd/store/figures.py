@@ -258,8 +258,10 @@ def _totals(database: Database, since: datetime | None, model: str) -> dict[str,
         )
     elif since is None and is_complete(database):
         found = database.rows(
-            "SELECT scientific_name, sum(detections) FROM heard_days INDEXED BY heard_days_by_species"
-            " GROUP BY scientific_name"
+            # With those that do not count there: false alarms are what this is about.
+            "SELECT name, sum(detections) FROM (SELECT scientific_name AS name, detections FROM heard_days"
+            " INDEXED BY heard_days_by_species UNION ALL SELECT scientific_name, 1 FROM rejected"
+            " CROSS JOIN detections ON id = detection_id) GROUP BY name"
         )
     else:
         # Species by species in the index: only what began in that time is walked through.

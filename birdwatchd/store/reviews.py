@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -11,7 +12,7 @@ from birdwatchd.store.cells import from_text, to_text
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from birdwatchd.store.database import Database
@@ -26,6 +27,8 @@ LAST = "(SELECT verdict FROM reviews WHERE detection_id = detections.id ORDER BY
 """As SQL, in a query of detections: the verdict that counts, NULL where nobody has said anything."""
 IS_OPEN = f"coalesce({LAST}, 'withdrawn') = 'withdrawn'"
 """As SQL, in a query of detections: nobody has judged it."""
+COUNTS = "NOT EXISTS (SELECT 1 FROM rejected WHERE detection_id = detections.id)"
+"""As SQL, in a query of detections: it was not judged to be wrong, or another species. Triggers (triggers.py) keep the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,19 @@ def add(database: Database, review: Review) -> Review:
             review = replace(review, said=max(review.said, from_text(last) + timedelta(microseconds=1)))
         connection.execute("INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?)", to_row(review))
     return review
+
+
+def rejected(database: Database, identities: Iterable[str]) -> frozenset[str]:
+    """Those of the detections that were judged to be wrong, or another species, and do not count.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    rows = database.rows(
+        "SELECT detection_id FROM json_each(?) CROSS JOIN rejected ON detection_id = value",
+        (json.dumps(list(identities)),),
+    )
+    return frozenset(identity for (identity,) in rows)
 
 
 def to_row(review: Review) -> tuple[str, ...]:

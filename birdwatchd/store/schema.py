@@ -6,6 +6,8 @@ names stand in every row, so that a row says what was heard even when the model 
 
 from __future__ import annotations
 
+from birdwatchd.store.triggers import COUNTS, REJECTED
+
 APPLICATION_ID = 0x62697264
 """What the file says it is: `bird`, where SQLite keeps four bytes for it."""
 
@@ -169,76 +171,14 @@ _REVIEWS = (
 )
 
 
-def _count(row: str, by: int) -> str:
-    """Statements of a trigger that add `by` to the counts of the day and the hour of a row, in the station's zone."""
-    local = (
-        f"coalesce(datetime(substr({row}.start_utc, 1, 19), (SELECT seconds FROM zone_offsets"  # noqa: S608 - constants
-        f" WHERE since_utc <= {row}.start_utc ORDER BY since_utc DESC LIMIT 1) || ' seconds'), {row}.start_utc)"
-    )
-    # A row whose time nobody can count with is still kept, under the day that it names.
-    day, month, hour = (
-        f"substr({local}, 1, 10)",
-        f"substr({local}, 1, 7)",
-        f"CAST(substr({local}, 12, 2) AS INTEGER)",
-    )
-    name, source = f"{row}.scientific_name", f"{row}.source"
-    more = "ON CONFLICT DO UPDATE SET detections = detections + excluded.detections"
-    statements = (
-        f"INSERT INTO heard_days VALUES ({day}, {name}, {source}, {by}) {more};",  # noqa: S608 - constants
-        f"INSERT INTO heard_hours VALUES ({name}, {month}, {hour}, {source}, {by}) {more};",  # noqa: S608 - as above
-        f"DELETE FROM heard_days WHERE day = {day} AND scientific_name = {name} AND source = {source} AND detections <= 0;",  # noqa: S608 - as above
-        f"DELETE FROM heard_hours WHERE scientific_name = {name} AND month = {month} AND hour = {hour} AND source = {source} AND detections <= 0;",  # noqa: S608 - as above
-    )
-    return " ".join(statements if by < 0 else statements[:2])
-
-
-def _trigger(name: str, event: str, *counting: str, when: str = "TRUE") -> str:
-    """Counts once the offsets of the zone are known."""
-    condition = f"{when} AND EXISTS (SELECT 1 FROM zone_offsets)"  # noqa: S608 - constants
-    return f"CREATE TRIGGER {name} {event} ON detections WHEN {condition} BEGIN {' '.join(counting)} END"
-
-
-_COUNTS = (
-    "CREATE INDEX detections_by_score ON detections (scientific_name, score)",
-    # What to add to UTC for the station's own time, from when on: written by counts.py, and empty before that.
-    """
-    CREATE TABLE zone_offsets (
-        since_utc TEXT PRIMARY KEY,
-        seconds INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    # How many detections began on a day, and in an hour of the days of a month, in the station's own time.
-    """
-    CREATE TABLE heard_days (
-        day TEXT NOT NULL,
-        scientific_name TEXT NOT NULL,
-        source TEXT NOT NULL,
-        detections INTEGER NOT NULL,
-        PRIMARY KEY (day, scientific_name, source)
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX heard_days_by_species ON heard_days (scientific_name, day, source, detections)",
-    """
-    CREATE TABLE heard_hours (
-        scientific_name TEXT NOT NULL,
-        month TEXT NOT NULL,
-        hour INTEGER NOT NULL,
-        source TEXT NOT NULL,
-        detections INTEGER NOT NULL,
-        PRIMARY KEY (scientific_name, month, hour, source)
-    ) STRICT, WITHOUT ROWID
-    """,
-    # Whoever writes a detection, dates it anew or deletes it: the counts follow in the same transaction.
-    _trigger("detections_counted", "AFTER INSERT", _count("NEW", 1)),
-    _trigger("detections_uncounted", "AFTER DELETE", _count("OLD", -1)),
-    _trigger(
-        "detections_recounted",
-        "AFTER UPDATE OF start_utc, scientific_name, source",
-        _count("OLD", -1),
-        _count("NEW", 1),
-        when="(OLD.start_utc, OLD.scientific_name, OLD.source) <> (NEW.start_utc, NEW.scientific_name, NEW.source)",
-    ),
+STEPS: tuple[tuple[str, ...], ...] = (
+    _FIRST,
+    _DELIVERIES,
+    _ACCOUNTED,
+    _CLOCK,
+    _BOOTS,
+    _REVIEWS,
+    COUNTS,
+    REJECTED,
 )
-
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _DELIVERIES, _ACCOUNTED, _CLOCK, _BOOTS, _REVIEWS, _COUNTS)
 """Step n leads from version n to n + 1; SQLite's `user_version` counts them."""

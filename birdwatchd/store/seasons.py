@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.store.cells import to_text
 from birdwatchd.store.days import BEST, Best, best_of
 from birdwatchd.store.detections import species
+from birdwatchd.store.reviews import COUNTS
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -101,9 +102,9 @@ def firsts(database: Database, year: int, zone: tzinfo) -> list[First]:
     for label in species(database):
         name = label.scientific_name
         rows = database.rows(
-            f"SELECT {BEST}, (SELECT min(start_utc) FROM detections WHERE scientific_name = ?) AS ever,"  # noqa: S608 - its own words
+            f"SELECT {BEST}, (SELECT min(start_utc) FROM detections WHERE scientific_name = ? AND {COUNTS}) AS ever,"  # noqa: S608 - its own words
             " (SELECT min(day) FROM heard_days WHERE scientific_name = ? AND day >= ? AND day < ?) AS year_before"
-            " FROM detections WHERE scientific_name = ? AND start_utc >= ? AND start_utc < ?"
+            f" FROM detections WHERE scientific_name = ? AND start_utc >= ? AND start_utc < ? AND {COUNTS}"
             " ORDER BY start_utc LIMIT 1",
             (name, name, f"{year - 1:04}-01-01", f"{year:04}-01-01", name, to_text(since), to_text(until)),
         )

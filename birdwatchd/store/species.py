@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.domain import Label
 from birdwatchd.store.cells import from_text
 from birdwatchd.store.days import BEST, Best, best_of
+from birdwatchd.store.reviews import COUNTS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,10 +30,10 @@ class Total:
 
 
 _TOTAL = (
-    "SELECT label_index, scientific_name, common_name, species_code, total.detections AS detections, start_utc AS last,"
-    " (SELECT min(start_utc) FROM detections WHERE scientific_name = total.name) AS first"
+    "SELECT label_index, scientific_name, common_name, species_code, total.detections AS detections, start_utc AS last,"  # noqa: S608 - constants
+    f" (SELECT min(start_utc) FROM detections WHERE scientific_name = total.name AND {COUNTS}) AS first"
     " FROM ({counts}) AS total JOIN detections ON detections.rowid = (SELECT rowid FROM detections"
-    " WHERE scientific_name = total.name ORDER BY start_utc DESC LIMIT 1)"
+    f" WHERE scientific_name = total.name AND {COUNTS} ORDER BY start_utc DESC LIMIT 1)"
 )
 _EVERY = _TOTAL.format(
     counts="SELECT scientific_name AS name, sum(detections) AS detections FROM heard_hours GROUP BY scientific_name"
@@ -43,7 +44,7 @@ _ONE = _TOTAL.format(
 
 
 def totals(database: Database) -> list[Total]:
-    """Every species that was ever detected, the most frequent first.
+    """Every species that was ever heard, the most frequent first. What was judged to be wrong does not count, here and below.
 
     Raises:
         StoreError: the database cannot be read.
@@ -53,7 +54,7 @@ def totals(database: Database) -> list[Total]:
 
 
 def total(database: Database, scientific_name: str) -> Total | None:
-    """The same of one species; None when it was never detected.
+    """The same of one species; None when it was never detected, or nothing of it counts.
 
     Raises:
         StoreError: the database cannot be read.
@@ -110,7 +111,7 @@ def newest(database: Database, scientific_name: str, at_most: int) -> list[Best]
 
 def _some(database: Database, scientific_name: str, order: str, at_most: int) -> list[Best]:
     rows = database.rows(
-        f"SELECT {BEST} FROM detections WHERE scientific_name = ? ORDER BY {order} LIMIT ?",  # noqa: S608 - constants
+        f"SELECT {BEST} FROM detections WHERE scientific_name = ? AND {COUNTS} ORDER BY {order} LIMIT ?",  # noqa: S608 - constants
         (scientific_name, at_most),
     )
     return [best_of(row) for row in rows]

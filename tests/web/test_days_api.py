@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.rows import BLACKBIRD, COOT, detection, entry
+from birdwatchd.store import reviews
+from birdwatchd.store.database import Database
+from tests.rows import BLACKBIRD, COOT, DAWN, GREAT_TIT, detection, entry
 from tests.web.test_days import HOSTILE, an_hour_of_listening, counted
 
 if TYPE_CHECKING:
@@ -99,8 +101,53 @@ def test_species_and_one_of_them(client: TestClient) -> None:
     answer = client.get(f"{API}/species/Larus%20nobody")
     assert (answer.status_code, answer.json()) == (
         404,
-        {"detail": "No 'Larus nobody' was ever detected here."},
+        {"detail": "No 'Larus nobody' was ever heard here, or none that was right."},
     )
+
+
+def test_what_was_judged_to_be_wrong_does_not_count_until_that_is_taken_back(
+    tmp_path: Path, client: TestClient
+) -> None:
+    """The first coot of all was none, and the best tit."""
+    paths = ("/days?since=2025-05-01&until=2025-05-31", "/days/2026-05-09", "/species", "/firsts/2026")
+    before = [ask(client, path) for path in paths]
+    with Database.open_beside(tmp_path / "birds.sqlite") as database:
+
+        def say(verdict: reviews.Verdict) -> None:
+            for seconds, label in ((-365 * 86_400, COOT), (0, GREAT_TIT)):
+                reviews.add(database, reviews.Review(detection(seconds, label).id, DAWN, verdict))
+
+        say("wrong")
+        days, day, species, firsts = (ask(client, path) for path in paths)
+        assert days == []
+        coot, tit = day["species"]
+        assert (coot["detections"], coot["is_first_ever"]) == (1, True)
+        assert (tit["detections"], tit["first"], tit["best"]["source"]) == (
+            1,
+            "2026-05-09T07:42:10.250+02:00",
+            "wood",
+        )
+        assert {one["scientific_name"]: (one["detections"], one["first"][:10]) for one in species} == {
+            "Fulica atra": (1, "2026-05-09"),
+            "Parus major": (1, "2026-05-09"),
+            "Turdus merula": (1, "2026-05-10"),
+        }
+        assert [(one["common_name"], one["is_first_ever"], one["year_before"]) for one in firsts[1:]] == [
+            (GREAT_TIT.common_name, True, None),
+            (COOT.common_name, True, None),
+        ]
+        # It is told where all of the day's are, and what was reported is still to be found.
+        shown = client.get("/day/2026-05-09/Parus%20major").text
+        assert "1 of them was judged to be wrong, and does not count elsewhere." in shown
+        assert shown.count("judged wrong") == 1
+        assert len(ask(client, "/detections?species=Great Tit")["detections"]) == 2
+        assert client.get(f"{API}/species/Turdus%20merula").status_code == 200
+        blackbird = detection(86_400, BLACKBIRD).id
+        reviews.add(database, reviews.Review(blackbird, DAWN, "other", scientific_name="Fulica atra"))
+        assert client.get(f"{API}/species/Turdus%20merula").status_code == 404
+        reviews.add(database, reviews.Review(blackbird, DAWN, "right"))
+        say("withdrawn")
+    assert [ask(client, path) for path in paths] == before
 
 
 def test_the_first_of_a_year(client: TestClient) -> None:

@@ -91,7 +91,7 @@ def one_species(
     zone = house.zone()
     total = species.total(database, scientific_name)
     if total is None:
-        raise HTTPException(404, f"No '{scientific_name}' was ever detected here.")
+        raise HTTPException(404, f"No '{scientific_name}' was ever heard here, or none that was right.")
     return SpeciesDetailRecord(
         **_fields(total, zone),
         days=[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from birdwatchd.store import days, ledger
+from birdwatchd.store import days, ledger, reviews
 from birdwatchd.store.counts import is_counted
 from birdwatchd.store.days import FIRST_DAY, LAST_DAY, Day, Heard
 from birdwatchd.store.kept import with_sound
@@ -92,6 +92,7 @@ def species_of_a_day(
         label=found[-1].label,
         detections=found,
         is_all=len(found) < ALL_OF_A_DAY,
+        rejected=reviews.rejected(database, [one.id for one in found]),
         with_sound=with_sound(house.clips_folder, [one.clip_path for one in found if not one.voice]),
     )
 

@@ -60,7 +60,7 @@ def one_species(
     """One of them."""
     total = species.total(database, scientific_name)
     if total is None:
-        raise HTTPException(404, f"No '{scientific_name}' was ever detected here.")
+        raise HTTPException(404, f"No '{scientific_name}' was ever heard here, or none that was right.")
     days = species.days(database, scientific_name)
     years = sorted({day.year for day, _ in days}, reverse=True)
     weeks = {year: by_week([one for one in days if one[0].year == year]) for year in years}

@@ -5,13 +5,14 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
 from operator import itemgetter
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from birdwatchd.store import counts, dating, detections, opening
+from birdwatchd.store import counts, dating, detections, opening, reviews
 from birdwatchd.store.cells import to_text
 from birdwatchd.store.counts import Counting, count, is_counted, offsets
 from birdwatchd.store.database import Database
@@ -104,14 +105,21 @@ def test_the_last_moment_of_a_day_is_not_rounded_into_the_next(database: Databas
 
 
 def test_counts_follow_whatever_becomes_of_the_rows(database: Database) -> None:
-    """As when they end, are dated anew, are heard again, and are deleted, in any order."""
+    """As when they end, are dated anew, heard again, judged and deleted, in any order."""
     chance = random.Random(7)
     count(database, BERLIN)
     rows = {row.id: row for row in all_over_the_year(60, 3)}
     put(database, *rows.values())
-    for turn in range(150):
+    rejected = set[str]()
+    for turn in range(200):
         row = rows[chance.choice(list(rows))]
-        what = turn % 4
+        what = turn % 5
+        if what == 4:
+            verdict = chance.choice(reviews.VERDICTS)
+            name = "Fulica atra" if verdict == "other" else ""
+            reviews.add(database, reviews.Review(row.id, DAWN, verdict, scientific_name=name))
+            (rejected.add if verdict in ("wrong", "other") else rejected.discard)(row.id)
+            continue
         if what == 0:
             del rows[row.id]
             with database.transaction() as connection:
@@ -133,7 +141,49 @@ def test_counts_follow_whatever_becomes_of_the_rows(database: Database) -> None:
             row = replace(row, score=0.99, state="ended")
         rows[row.id] = row
         put(database, row)
-    assert found(database) == expected(rows.values(), BERLIN)
+    right = [row for row in rows.values() if row.id not in rejected]
+    assert 0 < len(right) < len(rows)
+    assert found(database) == expected(right, BERLIN)
+    assert count(database, KOLKATA)
+    assert found(database) == expected(right, KOLKATA)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_verdicts_and_their_detection_may_come_in_any_order(
+    database: Database, order: tuple[int, ...]
+) -> None:
+    """As from a damaged database."""
+    count(database, BERLIN)
+    later = DAWN + timedelta(minutes=1)
+    said = [
+        reviews.Review(detection().id, later, "right"),
+        reviews.Review(detection().id, DAWN, "wrong"),
+    ]
+    for what in order:
+        with database.transaction() as connection:
+            if what == 2:
+                detections.write(connection, [detections.to_row(detection())])
+            else:
+                connection.execute(
+                    "INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?)", reviews.to_row(said[what])
+                )
+    assert found(database) == expected([detection()], BERLIN)
+
+
+def test_what_was_judged_by_an_older_version_is_not_counted_any_more(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "STEPS", STEPS[:7])
+        path = write(tmp_path / "db")
+        with Database.open(path) as database:
+            with database.transaction() as connection:
+                connection.executemany("INSERT INTO zone_offsets VALUES (?, ?)", offsets(BERLIN))
+            put(database, detection(), detection(60), detection(120))
+            said: list[tuple[float, reviews.Verdict]] = [(0, "wrong"), (60, "wrong"), (60, "withdrawn")]
+            for one, verdict in said:
+                reviews.add(database, reviews.Review(detection(one).id, DAWN, verdict))
+            assert found(database) == expected([detection(), detection(60), detection(120)], BERLIN)
+    with Database.open(path) as database:
+        assert found(database) == expected([detection(60), detection(120)], BERLIN)
 
 
 def test_what_is_not_committed_is_not_counted(database: Database) -> None:
