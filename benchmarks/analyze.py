@@ -51,7 +51,7 @@ def sound() -> np.typing.NDArray[np.float32]:
 
 
 def ours(folder: Path, jobs: int) -> None:
-    """Run the whole command."""
+    """Run the whole command, as it is installed: compiled, as pip leaves its peers too."""
     output = folder / "out.csv"
     command = [
         sys.executable,
@@ -64,7 +64,8 @@ def ours(folder: Path, jobs: int) -> None:
         "--jobs",
         str(jobs),
     ]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
 
 
 def theirs(seconds: float, jobs: int) -> None:

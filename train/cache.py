@@ -18,6 +18,7 @@ import platformdirs
 import soxr
 
 from birdwatchd.audio.decoding import open_sound
+from birdwatchd.audio.mix import mix
 from birdwatchd.errors import RecordingError, UserError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def decode(path: Path, sample_rate: int) -> NDArray[np.float32]:
         RecordingError: it cannot be read as sound, is damaged, or holds none.
     """
     with open_sound(path) as sound:
-        blocks = [block.mean(axis=1) for block in sound.blocks(BLOCK_SECONDS)]
+        blocks = [mix(block) for block in sound.blocks(BLOCK_SECONDS)]
         if sound.complaint.startswith("damaged"):
             raise RecordingError(f"{path} is {sound.complaint}: leave it out, or copy it again")
         if not sum(len(block) for block in blocks):

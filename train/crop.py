@@ -9,6 +9,7 @@ import numpy as np
 
 from birdwatchd.actions.clip_sound import SUFFIXES, encode, to_pcm16
 from birdwatchd.audio.decoding import open_sound
+from birdwatchd.audio.mix import mix
 from birdwatchd.errors import RecordingError, UserError
 from train.activity import LOW_HZ, active, levels
 from train.annotations import of_recording
@@ -151,7 +152,7 @@ class Cutter:
                 f"{recording} has {sound.channels} channel(s): --channel {channel} is not there"
             )
         for block in sound.blocks(_BLOCK_SECONDS):
-            yield block.mean(axis=1, dtype=np.float32) if channel == "mix" else block[:, channel - 1]
+            yield mix(block) if channel == "mix" else block[:, channel - 1]
 
     def _path(self, recording: Path, labels: tuple[str, ...], stretch: Stretch) -> Path:
         """Where the clip goes: its name has the recording's, and a number when another recording has that too."""

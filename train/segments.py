@@ -8,6 +8,7 @@ import numpy as np
 import soxr
 
 from birdwatchd.audio.decoding import open_sound
+from birdwatchd.audio.mix import mix
 from birdwatchd.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _blocks(row: Row, sample_rate: int) -> Iterator[NDArray[np.float32]]:
         left = None if row.end is None else round((row.end - row.start) * sound.sample_rate)
         resampler = soxr.ResampleStream(sound.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
         for block in sound.blocks(BLOCK_SECONDS, skip_seconds=row.start):
-            mono = block.mean(axis=1) if left is None else block[:left].mean(axis=1)
+            mono = mix(block[:left])
             left = None if left is None else left - len(mono)
             yield resampler.resample_chunk(mono)
             if left == 0:

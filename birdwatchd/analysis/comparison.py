@@ -9,6 +9,7 @@ import numpy as np
 
 from birdwatchd.analysis.ranking import average_precision
 from birdwatchd.audio.decoding import open_sound
+from birdwatchd.audio.mix import mix
 from birdwatchd.audio.windows import segments_per_window
 from birdwatchd.detection.decider import Rules
 from birdwatchd.detection.gates import pool
@@ -231,7 +232,7 @@ def _read(clip: Judged) -> tuple[NDArray[np.float32], int]:
         RecordingError: it cannot be read, or holds no sound.
     """
     with open_sound(clip.file) as sound:
-        blocks = [block.mean(axis=1) for block in sound.blocks(60.0)]
+        blocks = [mix(block) for block in sound.blocks(60.0)]
         samples = np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
         if len(samples) <= clip.start * sound.sample_rate:
             raise RecordingError(f"{clip.file} has no sound from {clip.start:g} s on: mend its JSON file")

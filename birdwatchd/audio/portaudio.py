@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from birdwatchd.audio.choice import Choice, choose, explained, list_inputs, supports
 from birdwatchd.audio.deadline import Deadline
+from birdwatchd.audio.mix import mix
 from birdwatchd.errors import DeviceError, DeviceStuck
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Tap:
         """PortAudio's callback, `block` being (frames, channels)."""
         if not self.closed:
             column = self.choice.column
-            self._take(block.mean(axis=1) if column is None else block[:, column])
+            self._take(mix(block) if column is None else block[:, column])
 
     def finish(self) -> None:
         """PortAudio's other callback."""

@@ -17,6 +17,7 @@ import structlog
 
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.audio.decoding import SUFFIXES, open_sound
+from birdwatchd.audio.mix import mix
 from birdwatchd.audio.recorded_at import recorded_at
 from birdwatchd.audio.ring import Ring
 from birdwatchd.config.plain import plain
@@ -182,10 +183,7 @@ class Recording:
             raise RecordingError(
                 f"{path} holds no sound ({sound.complaint or 'its length is 0'}): leave it out"
             )
-        return (
-            block.mean(axis=1, dtype=np.float32) if channel == "mix" else block[:, channel - 1]
-            for block in chain([first], blocks)
-        )
+        return (mix(block) if channel == "mix" else block[:, channel - 1] for block in chain([first], blocks))
 
     def _run(self) -> None:
         try:
