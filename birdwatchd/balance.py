@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from birdwatchd.times import midnight
 
@@ -35,6 +35,17 @@ class Balance:
     skipped: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     off: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """When the daemon did not run: by how it had ended."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Its seconds, as JSON tells them."""
+        return {
+            "expected_seconds": round(self.expected, 3),
+            "captured_seconds": round(self.captured, 3),
+            "analysed_seconds": round(self.analysed, 3),
+            "lost_seconds": {cause: round(seconds, 3) for cause, seconds in self.lost.items()},
+            "skipped_seconds": {cause: round(seconds, 3) for cause, seconds in self.skipped.items()},
+            "off_seconds": {cause: round(seconds, 3) for cause, seconds in self.off.items()},
+        }
 
     def add(self, entry: LedgerEntry) -> None:
         """Count an entry."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +18,7 @@ from birdwatchd.service.observer import Observer, Parts
 from birdwatchd.service.progress import Progress
 from birdwatchd.service.schedule import Schedule
 from birdwatchd.service.vitals import Vitals
+from tests.ports import free_port as free_port  # noqa: PLC0414 - the benchmarks have it from here
 
 if TYPE_CHECKING:
     from birdwatchd.audio.source import Source
@@ -127,11 +127,3 @@ class Station:
     def wrong(self) -> tuple[list[str], list[str]]:
         said = self.ask()
         return said["faults"], said["warnings"]
-
-
-def free_port() -> int:
-    """One that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

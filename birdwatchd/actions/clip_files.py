@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from birdwatchd.actions import GiveUp
+from birdwatchd.on_disk import sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ def write_together(stem: Path, contents: Mapping[str, bytes]) -> None:
             for suffix, place in places.items():
                 parts[suffix].replace(place)
                 moved.append(place)
-        _sync_folder(stem.parent)
+        sync(stem.parent)
     except BaseException:
         for path in (*parts.values(), *moved):
             with suppress(OSError):
@@ -81,12 +82,4 @@ def _make_folder(folder: Path) -> None:
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in missing:
-        _sync_folder(one.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(one.parent)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from birdwatchd.errors import UserError
+from birdwatchd.on_disk import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 def _sync(part: Path) -> None:
     for path in [path for path in part.rglob("*") if path.is_file()] if part.is_dir() else [part]:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(path)
 
 
 def _move_into(part: Path, folder: Path) -> None:

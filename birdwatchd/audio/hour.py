@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import soundfile
 from birdwatchd import __version__
 from birdwatchd.actions.clip_files import PART, write_together
 from birdwatchd.actions.clip_sound import to_pcm16
+from birdwatchd.on_disk import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ class Hour:
         if self.frames - self._synced >= SYNC_SECONDS * self._rate:
             self._synced = self.frames
             self._sound.flush()
-            _sync(self._part)
+            sync(self._part)
 
     def tell_gap(self, seconds: float, cause: str) -> None:
         """Something is missing before what is written next."""
@@ -144,7 +144,7 @@ class Hour:
             return
         with suppress(OSError):  # it stays hidden, and is mended at the next start
             if self._is_whole:
-                _sync(self._part)
+                sync(self._part)
                 self._part.replace(self._stem.with_name(self._stem.name + SUFFIX))
             elif (place := rescue(self._part)) is not None:
                 self.frames = soundfile.info(place).frames
@@ -200,7 +200,7 @@ def rescue(part: Path) -> Path | None:
         count = int.from_bytes(file.read(COUNT_BYTES), "big")
         file.seek(COUNT_AT)
         file.write(((count & ~COUNT_MASK) | frames).to_bytes(COUNT_BYTES, "big"))
-    _sync(part)
+    sync(part)
     return part.replace(part.with_name(part.name.removeprefix(".").removesuffix(PART)))
 
 
@@ -214,11 +214,3 @@ def _readable(part: Path) -> int:
             while len(block := broken.read(step, dtype="int16")):
                 frames += len(block)
     return frames
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

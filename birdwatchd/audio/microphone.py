@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from birdwatchd.audio.intake import Intake
 from birdwatchd.audio.mute import MUTE, Mute
 from birdwatchd.audio.portaudio import Tap, portaudio
 from birdwatchd.audio.ring import Ring
+from birdwatchd.audio.tended import Tended
 from birdwatchd.errors import DeviceError, DeviceStuck
 
 if TYPE_CHECKING:
@@ -40,16 +40,13 @@ class _OtherRate(DeviceError):  # noqa: N818 - it names what happened
     """The ring was made for another rate than the input has, and lasts as long as the process."""
 
 
-class Microphone:
+class Microphone(Tended):
     """Listens to one input.
 
     Only arriving samples count as life: a stream whose sound server has stopped calls itself active for ever. Without
     them it is opened again, then PortAudio is started afresh, with growing pauses between; what not even that can mend is
     said by `helpless_seconds`.
     """
-
-    ring: Ring
-    clock: SampleClock
 
     def __init__(
         self,
@@ -77,8 +74,7 @@ class Microphone:
             shortest_pause_seconds: before the second attempt to bring it back; the pauses double.
             longest_pause_seconds: between attempts.
         """
-        self.name = config.name
-        self.site = config.site
+        super().__init__(config.name, config.site)
         self._config = config
         self._preferred_rate = preferred_rate
         self._ring_seconds = ring_seconds
@@ -88,42 +84,10 @@ class Microphone:
         self._owner = owner or portaudio()
         self._shortest_pause = shortest_pause_seconds
         self._longest_pause = longest_pause_seconds
-        self._fault = ""
-        self._cause = ""
-        self._told: set[str] = set()  # reasons, since sound came last
-        self._attempts = 0
         self._hung = False  # the last attempt
-        self._helpless_since = math.inf
         self._tap: Tap | None = None
         self._identity = ""
         self._guessed_rate = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._supervise, name=f"source {self.name}", daemon=True)
-
-    @property
-    def finished(self) -> bool:
-        """Never: a microphone that is away comes back."""
-        return False
-
-    @property
-    def is_tended(self) -> bool:
-        """Whether the thread that would bring it back is alive; also true of one that was stopped."""
-        return self._thread.is_alive() or self._stopping.is_set()
-
-    @property
-    def fault(self) -> str:
-        """What is wrong just now; empty when samples arrive."""
-        return self._fault
-
-    @property
-    def cause(self) -> str:
-        """Why it hears nothing just now, in the ledger's words; empty when samples arrive."""
-        return self._cause
-
-    @property
-    def helpless_seconds(self) -> float:
-        """For how long the fault has been one that only a new process can mend; 0 when it is none."""
-        return max(0.0, time.monotonic() - self._helpless_since)
 
     def start(self) -> None:
         """Open the input.
@@ -152,9 +116,7 @@ class Microphone:
 
     def stop(self) -> None:
         """Close the input; it takes no longer than one call into PortAudio may take."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(self._owner.deadline_seconds + 2)
+        self._stop_within(self._owner.deadline_seconds + 2)
 
     def _make_ring(self, rate: int) -> None:
         self.ring = Ring(math.ceil(self._ring_seconds * rate), rate, self._first_sample)

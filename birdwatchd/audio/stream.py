@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import subprocess
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from birdwatchd.audio.ffmpeg import Ffmpeg, command
 from birdwatchd.audio.intake import Intake
 from birdwatchd.audio.mute import MUTE, Mute
 from birdwatchd.audio.ring import Ring
+from birdwatchd.audio.tended import Tended
 from birdwatchd.config.address import redacted
 from birdwatchd.config.secrets import Secrets
 from birdwatchd.errors import StreamError
@@ -49,11 +49,8 @@ CONNECTING = "connecting"
 """The cause of the gap before the first sample, where the first attempt brings one."""
 
 
-class Stream:
+class Stream(Tended):
     """Listens through a child ffmpeg, and starts a new one whenever that ends or falls silent."""
-
-    ring: Ring
-    clock: SampleClock
 
     def __init__(
         self,
@@ -75,8 +72,7 @@ class Stream:
             shortest_pause_seconds: before the second attempt; the pauses double, and vary at random.
             longest_pause_seconds: between attempts.
         """
-        self.name = config.name
-        self.site = config.site
+        super().__init__(config.name, config.site, fault="not connected yet", cause=CONNECTING)
         self._config = config
         self._url = config.url.get_secret_value()
         self._secrets = Secrets(config)
@@ -85,38 +81,6 @@ class Stream:
         self._first_sample = first_sample
         self._shortest_pause = shortest_pause_seconds
         self._longest_pause = longest_pause_seconds
-        self._fault = "not connected yet"
-        self._cause = CONNECTING
-        self._told: set[str] = set()  # kinds of faults, since sound came last
-        self._attempts = 0
-        self._helpless_since = math.inf
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._supervise, name=f"source {self.name}", daemon=True)
-
-    @property
-    def finished(self) -> bool:
-        """Never: a stream that is away comes back."""
-        return False
-
-    @property
-    def is_tended(self) -> bool:
-        """Whether the thread that would bring it back is alive; also true of one that was stopped."""
-        return self._thread.is_alive() or self._stopping.is_set()
-
-    @property
-    def fault(self) -> str:
-        """What is wrong just now, without passwords; empty when samples arrive."""
-        return self._fault
-
-    @property
-    def cause(self) -> str:
-        """Why it hears nothing just now, in the ledger's words; empty when samples arrive."""
-        return self._cause
-
-    @property
-    def helpless_seconds(self) -> float:
-        """For how long the fault has been one that only a new process can mend; 0 when it is none."""
-        return max(0.0, time.monotonic() - self._helpless_since)
 
     def start(self) -> None:
         """Begin to listen. A server that is away is no error.
@@ -140,9 +104,7 @@ class Stream:
 
     def stop(self) -> None:
         """End the child and the thread, within a few seconds."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(10)
+        self._stop_within(10)
 
     def _supervise(self) -> None:
         while not self._stopping.is_set():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from birdwatchd.cli.station import config_option
 from birdwatchd.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from birdwatchd.config.schema import Config
     from birdwatchd.dispatch.described import Described
     from birdwatchd.dispatch.plugins import Plugins
@@ -69,13 +71,7 @@ def list_actions(kinds: tuple[str, ...], form: str | None) -> None:
 
 @actions.command("test", short_help="Carry out one action of the config, with a made-up detection.")
 @click.argument("name")
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    help="The config file; ./config.yaml, then the user's, then /etc/birdwatchd/config.yaml when left out.",
-)
+@config_option
 @click.option(
     "--species", metavar="NAME", help="Common or scientific name; a Eurasian Blackbird when left out."
 )

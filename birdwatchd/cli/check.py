@@ -5,16 +5,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from birdwatchd.cli.station import config_option
 from birdwatchd.cli.told_secrets import told_secrets
 from birdwatchd.config.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from birdwatchd.config.load import Loaded
     from birdwatchd.config.schema import Source, Web
@@ -23,13 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    help="The config file; ./config.yaml, then the user's, then /etc/birdwatchd/config.yaml when left out.",
-)
+@config_option
 @click.option(
     "--schema", "shows", flag_value="schema", help="Print the JSON schema of the config, for editors."
 )

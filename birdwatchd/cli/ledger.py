@@ -156,12 +156,7 @@ def _to_record(start: datetime, source: str, balance: Balance, by: By, zone: tzi
         by: local.date().isoformat() if by == "day" else local.isoformat(),
         "source": source,
         "heard": None if balance.heard is None else round(balance.heard, 5),
-        "expected_seconds": round(balance.expected, 3),
-        "captured_seconds": round(balance.captured, 3),
-        "analysed_seconds": round(balance.analysed, 3),
-        "lost_seconds": {cause: round(seconds, 3) for cause, seconds in balance.lost.items()},
-        "skipped_seconds": {cause: round(seconds, 3) for cause, seconds in balance.skipped.items()},
-        "off_seconds": {cause: round(seconds, 3) for cause, seconds in balance.off.items()},
+        **balance.to_record(),
     }
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from birdwatchd.cli.station import config_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    help="The config file; ./config.yaml, then the user's, then /etc/birdwatchd/config.yaml when left out.",
-)
+@config_option
 def run(path: Path | None) -> None:
     """Listen, and record what is heard.
 

@@ -1,4 +1,4 @@
-"""Which station a command asks: its database, and the zone in which its clock runs."""
+"""Which station a command means: its config, or its database and the zone in which its clock runs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ class Station:
         from birdwatchd.store.database import Database
 
         return Database.open(self.database, read_only=True)
+
+
+def config_option(command: _Command) -> _Command:
+    """The option of a command that takes the whole config, as `path`."""
+    return click.option(
+        "-c",
+        "--config",
+        "path",
+        type=click.Path(path_type=Path),
+        help="The config file; ./config.yaml, then the user's, then /etc/birdwatchd/config.yaml when left out.",
+    )(command)
 
 
 def station_options(command: _Command) -> _Command:

@@ -205,16 +205,16 @@ def _info(status: Status) -> Metric:
 def _gauge(
     name: str, help_text: str, values: Values, labels: list[str] | None = None, prefix: str = PREFIX
 ) -> Metric:
-    family = GaugeMetricFamily(prefix + name, help_text, labels=labels or [])
-    for key, value in values.items():
-        family.add_metric(list(key), float(value))
-    return family
+    return _filled(GaugeMetricFamily(prefix + name, help_text, labels=labels or []), values)
 
 
 def _counter(
     name: str, help_text: str, values: Values, labels: list[str] | None = None, prefix: str = PREFIX
 ) -> Metric:
-    family = CounterMetricFamily(prefix + name, help_text, labels=labels or [])
+    return _filled(CounterMetricFamily(prefix + name, help_text, labels=labels or []), values)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Values) -> Metric:
     for key, value in values.items():
         family.add_metric(list(key), float(value))
     return family

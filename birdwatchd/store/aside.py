@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from birdwatchd.on_disk import sync
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,18 +30,5 @@ def move_aside(path: Path, now: datetime, *, only_companions: bool = False) -> P
         beside = path.with_name(path.name + end)
         if beside.exists():
             beside.rename(place.with_name(place.name + end))
-    sync_folder(path.parent)
+    sync(path.parent)
     return place
-
-
-def sync_folder(folder: Path) -> None:
-    """See to it that names in a folder are on the disk.
-
-    Raises:
-        OSError: they are not.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

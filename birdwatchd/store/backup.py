@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import threading
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from birdwatchd.store.aside import sync_folder
+from birdwatchd.on_disk import sync
 from birdwatchd.store.faults import sentence
 from birdwatchd.store.opening import connect
 
@@ -162,9 +161,9 @@ class Backups:
                 logger.error("no backup: the copy is damaged", reason=damage)
                 database.suspect(f"the database {path} is damaged ({damage})")
                 return None
-            _sync(part)
+            sync(part)
             part.replace(place)
-            sync_folder(self._folder)
+            sync(self._folder)
         except _Stopped:
             return None
         finally:
@@ -213,11 +212,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

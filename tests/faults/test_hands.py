@@ -20,10 +20,10 @@ from birdwatchd.actions.child import Overdue
 from birdwatchd.actions.command import Command
 from birdwatchd.actions.webhook import Webhook
 from tests.doubles import FakeContext, sample_detection
-from tests.integration.rtsp import free_port
 from tests.integration.waiting import wait_until
 from tests.integration.web import WebServer
 from tests.pictures import picture
+from tests.ports import free_port
 from tests.processes import lives
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from tests.doubles import (
 )
 from tests.integration import mosquitto
 from tests.integration.mosquitto import PASSWORD, Authority, Mosquitto
-from tests.integration.rtsp import free_port
 from tests.integration.waiting import wait_until
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

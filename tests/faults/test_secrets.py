@@ -21,7 +21,7 @@ import soundfile
 
 from tests.integration.test_run import BIRDWATCHD, RATE, noise, tone
 from tests.integration.waiting import wait_until
-from tests.observed import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

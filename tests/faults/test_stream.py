@@ -28,6 +28,7 @@ from tests.integration import rtsp
 from tests.integration.known import noise
 from tests.integration.rtsp import RtspServer
 from tests.integration.waiting import wait_until
+from tests.ports import free_port
 from tests.processes import lives
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def test_a_server_that_is_gone_for_an_hour_is_found_again(
     monkeypatch.setattr("birdwatchd.audio.intake.elapsed", fast_monotonic)
     clock = functools.partial(SampleClock, monotonic=fast_monotonic, wall=lambda: 1e9 + fast_monotonic())
     monkeypatch.setattr("birdwatchd.audio.stream.SampleClock", clock)
-    port = rtsp.free_port()
+    port = free_port()
     stream = Stream(
         StreamSource(
             kind="stream",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import signal
 import socket
 import subprocess
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tests.integration.rtsp import free_port
+from tests.integration.program import Program
 from tests.integration.waiting import wait_until
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +58,8 @@ class Authority:
 
 
 @dataclass
-class Mosquitto:
-    """One broker. Use it as a context manager; `kill` and `start` again keep the port and what was persisted."""
+class Mosquitto(Program):
+    """One broker; `kill` and `start` again keep the port and what was persisted."""
 
     folder: Path
     persistent: bool = False
@@ -72,7 +71,6 @@ class Mosquitto:
     authority: Path | None = None
     """Whose clients' certificates it wants; none when left out."""
     port: int = field(default_factory=free_port)
-    _process: subprocess.Popen[bytes] | None = None
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         """What the action's config says to reach it."""
@@ -113,17 +111,6 @@ class Mosquitto:
         self._process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stderr=subprocess.DEVNULL)
         wait_until(self._answers, "Mosquitto starts")
 
-    def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-        assert self._process is not None
-        self._process.wait()
-
-    def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """As somebody else."""
         words = ["mosquitto_pub", *self._words(), "-q", "1", "-t", topic, "-m", payload]
@@ -140,20 +127,8 @@ class Mosquitto:
             [*words, *(word for topic in topics for word in ("-t", topic))], check=True, timeout=30
         )
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.kill()
-
     def _words(self) -> list[str]:
         return ["-h", "localhost", "-p", str(self.port), "-u", USER, "-P", PASSWORD, "-V", "5"]
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import signal
 import socket
 import subprocess
 from pathlib import Path
-from typing import Self
 
+from tests.integration.program import Program
 from tests.integration.waiting import wait_until
+from tests.ports import free_port
 
 PYTHON = "/usr/bin/python3"
 
@@ -29,51 +28,19 @@ def missing() -> str:
     return ""
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class RtspServer:
-    """Each client hears the file from its start. Use it as a context manager."""
+class RtspServer(Program):
+    """Each client hears the file from its start."""
 
     def __init__(self, path: Path) -> None:
         self.port = free_port()
         self.url = f"rtsp://127.0.0.1:{self.port}/birds"
         self.video_url = f"rtsp://127.0.0.1:{self.port}/video"
         self._path = path
-        self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         script = Path(__file__).with_name("rtsp_server.py")
-        self._server = subprocess.Popen([PYTHON, script, str(self.port), self._path])
+        self._process = subprocess.Popen([PYTHON, script, str(self.port), self._path])
         wait_until(self._answers, "the RTSP server starts")
-
-    def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-        assert self._server is not None
-        self._server.wait()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.kill()
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._server is not None
-        self._server.send_signal(number)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.program import Program
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ needs_sound_server = pytest.mark.skipif(
 )
 
 
-class SoundServer:
-    """PulseAudio in a folder of its own. Use it as a context manager."""
+class SoundServer(Program):
+    """PulseAudio in a folder of its own."""
 
     def __init__(self, folder: Path, *, channels: int = 1) -> None:
         self.environment = {
@@ -34,7 +33,6 @@ class SoundServer:
         }
         self._folder = folder
         self._channels = channels
-        self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         socket = self._folder / "native"
@@ -44,7 +42,7 @@ class SoundServer:
             f"--high-priority=no --log-target=file:{self._folder / 'log'}"
         ).split()
         load = ("-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1")
-        self._server = subprocess.Popen(["pulseaudio", *options, *load], env=self.environment)
+        self._process = subprocess.Popen(["pulseaudio", *options, *load], env=self.environment)
         wait_until(lambda: self._control("info", check=False).returncode == 0, "the sound server starts")
         self.plug()
 
@@ -62,30 +60,6 @@ class SoundServer:
     def play(self, path: Path) -> None:
         """Play a sound file to its end."""
         subprocess.run(["paplay", "--device=mic", path], env=self.environment, check=True, timeout=60)
-
-    def freeze(self) -> None:
-        """It answers nobody any more."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-        assert self._server is not None
-        self._server.wait()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.kill()
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._server is not None
-        self._server.send_signal(number)
 
     def _control(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

@@ -13,8 +13,8 @@ from birdwatchd.actions import GiveUp, Postpone
 from birdwatchd.actions.notify import Notify
 from birdwatchd.actions.webhook import Webhook, key_of, signature
 from tests.doubles import FakeContext, sample_delivery, sample_detection
-from tests.integration.rtsp import free_port
 from tests.integration.web import WebServer, own_certificate
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,6 +16,7 @@ from tests.doubles import FakeContext, sample_detection
 from tests.integration import rtsp
 from tests.integration.web import WebServer, own_certificate
 from tests.pictures import picture
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ def test_a_frame_of_an_rtsp_camera(context: FakeContext, tmp_path: Path, login: 
 @needs_ffmpeg
 @pytest.mark.parametrize("query", ["", "?token=hushhush"])
 def test_a_frame_of_an_mjpeg_stream(context: FakeContext, query: str) -> None:
-    url = f"http://127.0.0.1:{rtsp.free_port()}/cam.mjpg{query}"
+    url = f"http://127.0.0.1:{free_port()}/cam.mjpg{query}"
     source = ("-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=5", "-c:v", "mjpeg", "-f", "mpjpeg")
     with subprocess.Popen(["ffmpeg", *source, "-listen", "1", url], stderr=subprocess.DEVNULL) as stream:
         try:
@@ -153,5 +154,5 @@ def test_a_camera_that_signs_its_own_certificate(context: FakeContext, tmp_path:
 @needs_ffmpeg
 def test_ffmpeg_does_not_tell_the_password(context: FakeContext) -> None:
     with pytest.raises(NoShot, match=r"ffmpeg got no picture: .*refused") as error:
-        take(context, mode="ffmpeg", url=f"rtsp://me:hushhush@127.0.0.1:{rtsp.free_port()}/1")
+        take(context, mode="ffmpeg", url=f"rtsp://me:hushhush@127.0.0.1:{free_port()}/1")
     assert "hushhush" not in str(error.value)

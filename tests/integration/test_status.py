@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as metrics
 
 from tests.integration.test_run import BIRDWATCHD, RATE, birdwatchd, noise, read_until, tone
 from tests.integration.waiting import wait_until
-from tests.observed import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.integration.rtsp import free_port
 from tests.integration.waiting import wait_until
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

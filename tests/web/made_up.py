@@ -61,6 +61,21 @@ def client_of(app: FastAPI, url: str = URL) -> TestClient:
     return TestClient(app, base_url=url, follow_redirects=False)
 
 
+def asked(method: str, path: str) -> dict[str, Any]:
+    """What an app is told of a request, for who looks at its answer as it is sent."""
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8080")],
+        "scheme": "http",
+        "server": ("127.0.0.1", 8080),
+        "client": ("127.0.0.1", 1),
+        "http_version": "1.1",
+    }
+
+
 def made_up(
     folder: Path,
     rows: Sequence[Detection | Candidate | LedgerEntry] = (),

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from tests.integration.waiting import wait_until
-from tests.observed import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

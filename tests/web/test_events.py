@@ -18,7 +18,7 @@ from birdwatchd.store.recorder import Recorder
 from birdwatchd.web.api import events
 from birdwatchd.web.password import hash_of
 from birdwatchd.web.server import Page
-from tests.observed import free_port
+from tests.ports import free_port
 from tests.rows import BLACKBIRD, GREAT_TIT, detection
 from tests.web.made_up import made_up
 from tests.web.station import station as running_station

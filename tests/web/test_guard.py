@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from birdwatchd.web.app import create_app
 from birdwatchd.web.password import hash_of
-from tests.web.made_up import URL, MadeUp, client_of, made_up
+from tests.web.made_up import URL, MadeUp, asked, client_of, made_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,17 +186,6 @@ def test_what_is_brought_along_has_a_limit(ajar: MadeUp) -> None:
 def test_one_that_hangs_up_while_it_sends_is_no_fault(ajar: MadeUp) -> None:
     app = create_app(ajar.house())
     answers: list[Any] = []
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/logout",
-        "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1:8080")],
-        "scheme": "http",
-        "server": ("127.0.0.1", 8080),
-        "client": ("127.0.0.1", 1),
-        "http_version": "1.1",
-    }
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
@@ -205,7 +194,7 @@ def test_one_that_hangs_up_while_it_sends_is_no_fault(ajar: MadeUp) -> None:
         answers.append(message)
 
     with capture_logs() as log:
-        asyncio.run(app(scope, receive, send))
+        asyncio.run(app(asked("POST", "/logout"), receive, send))
     assert (answers, [line["log_level"] for line in log]) == ([], ["debug"])
 
 

@@ -11,7 +11,7 @@ import pytest
 from birdwatchd.web.app import create_app
 from tests.rows import detection
 from tests.web.keeping import keep_sound
-from tests.web.made_up import client_of, made_up
+from tests.web.made_up import asked, client_of, made_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,19 +37,7 @@ def bodies(app: Any, path: str) -> tuple[int, list[bytes]]:
         if "body" in message:
             sent.append(message["body"])
 
-    scope = {
-        "type": "http",
-        "method": "HEAD",
-        "path": path,
-        "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1:8080")],
-        "scheme": "http",
-        "server": ("127.0.0.1", 8080),
-        "client": ("127.0.0.1", 1),
-        "http_version": "1.1",
-        "state": {},
-    }
-    asyncio.run(asyncio.wait_for(app(scope, receive, send), 60))
+    asyncio.run(asyncio.wait_for(app(asked("HEAD", path), receive, send), 60))
     return status, sent
 
 
@@ -62,13 +50,13 @@ def test_every_address_answers_to_head_as_to_get_and_sends_no_body(tmp_path: Pat
         path.replace("{id}", TIT.id).replace("{identity}", TIT.id).replace("{year}", "2026")
         for path in app.state.paths
     } - {"/live", "/api/v1/events"}
-    asked = {path for path in paths if "{" not in path} | {
+    every = {path for path in paths if "{" not in path} | {
         "/static/style.css",
         "/nothing",
         "/api/v1/openapi.json",
     }
-    assert {"/", "/sources", "/api/v1/health", f"/api/v1/clips/{TIT.id}/sound", "/season/2026"} <= asked
-    for path in sorted(asked):
+    assert {"/", "/sources", "/api/v1/health", f"/api/v1/clips/{TIT.id}/sound", "/season/2026"} <= every
+    for path in sorted(every):
         got, head = client.get(path), client.head(path)
         assert head.status_code == got.status_code, path
         told = [

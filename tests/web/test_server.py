@@ -16,7 +16,7 @@ import pytest
 from birdwatchd.errors import ServiceError
 from birdwatchd.web.password import hash_of
 from birdwatchd.web.server import Page, may_listen
-from tests.observed import free_port
+from tests.ports import free_port
 from tests.web.made_up import made_up
 from tests.web.station import station, write_sound
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query
 
@@ -16,7 +16,6 @@ from birdwatchd.web.ribbon import HOUR, Ribbon, ribbons
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from birdwatchd.balance import Balance
     from birdwatchd.store.days import Best, Heard
 
 router = APIRouter(tags=["days"], responses={503: {"model": Trouble}})
@@ -204,25 +203,15 @@ def _heard_record(heard: Heard, newcomer: str, zone: tzinfo) -> HeardRecord:
 
 def _source_record(ribbon: Ribbon, zone: tzinfo) -> SourceDayRecord:
     return SourceDayRecord(
-        **_listening(ribbon.source, ribbon.balance),
+        source=ribbon.source,
+        **ribbon.balance.to_record(),
         hours=[
             ListeningHourRecord(
-                **_listening(ribbon.source, one.balance),
+                source=ribbon.source,
+                **one.balance.to_record(),
                 start=local(one.start, zone),
                 end=local(one.end, zone),
             )
             for one in ribbon.columns
         ],
     )
-
-
-def _listening(source: str, balance: Balance) -> dict[str, Any]:
-    return {
-        "source": source,
-        "expected_seconds": round(balance.expected, 3),
-        "captured_seconds": round(balance.captured, 3),
-        "analysed_seconds": round(balance.analysed, 3),
-        "lost_seconds": {cause: round(seconds, 3) for cause, seconds in balance.lost.items()},
-        "skipped_seconds": {cause: round(seconds, 3) for cause, seconds in balance.skipped.items()},
-        "off_seconds": {cause: round(seconds, 3) for cause, seconds in balance.off.items()},
-    }

@@ -16,7 +16,8 @@ from birdwatchd.errors import ServiceError
 from birdwatchd.service import endpoint
 from birdwatchd.service.endpoint import Endpoint
 from tests.integration.waiting import wait_until
-from tests.observed import RATE, Station, free_port
+from tests.observed import RATE, Station
+from tests.ports import free_port
 from tests.rows import detection, entry, write
 
 if TYPE_CHECKING:
