@@ -19,9 +19,11 @@ from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
 from tests.integration import mosquitto
 from tests.rows import detection, entry
+from tests.soak.clips import UNKNOWN, clip_offset
 from tests.soak.clock import Clock
 from tests.soak.sound import RATE, Scene
-from tests.soak.truth import UNKNOWN, Trial, clip_offset, judge
+from tests.soak.trial import Trial
+from tests.soak.truth import judge
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [

@@ -20,7 +20,8 @@ from tests.soak.clock import Clock
 from tests.soak.faults import FAULTS, Stage, deck, fitting, reload
 from tests.soak.keeper import ROOT, Keeper
 from tests.soak.report import length, write
-from tests.soak.truth import Disturbance, Trial, judge, read_ledger
+from tests.soak.trial import Disturbance, Trial, read_ledger
+from tests.soak.truth import judge
 from tests.soak.world import World
 
 QUIET_SECONDS = 600.0

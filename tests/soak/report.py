@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.soak.faults import Fault
     from tests.soak.keeper import Keeper, Vital
-    from tests.soak.truth import Disturbance, Ledger, Verdict
+    from tests.soak.trial import Disturbance, Ledger, Verdict
     from tests.soak.world import World
 
 WARM_UP_SECONDS = 600.0

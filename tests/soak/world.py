@@ -17,8 +17,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests.integration.mosquitto import PASSWORD, USER, Mosquitto
-from tests.integration.rtsp import free_port
 from tests.integration.soundserver import SoundServer
+from tests.ports import free_port
 from tests.soak.disk import Disk
 from tests.soak.keeper import ROOT
 from tests.soak.player import Player
