@@ -58,7 +58,7 @@ class Paired(nn.Module):
     """The end of the front end."""
 
     def forward(self, heard: Tensor) -> Tensor:
-        return torch.view_as_real(torch.complex(heard, heard))
+        return torch.view_as_real(torch.complex(heard, heard).transpose(1, 2).contiguous())
 
 
 class Stem(nn.Module):
