@@ -44,7 +44,8 @@ def test_every_command_that_is_shown_is_one_with_all_its_options(document: Path)
         for said in re.findall(
             rf"(?:^ +(?:sudo -u birdwatchd )?|^\$ |`){program} ([a-z][^`\n|#;]*)", text, re.MULTILINE
         ):
-            words, one = said.split(), command
+            words = said.split()
+            one: click.Command = command
             while isinstance(one, click.Group) and words:
                 found = one.get_command(click.Context(one), words.pop(0))
                 assert found is not None, said
