@@ -150,3 +150,19 @@ def wait_until(
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {said()}"
         time.sleep(0.005)
+
+
+def failing(times: int, error: Exception) -> Any:
+    """A plan that fails so often for each detection."""
+
+    def plan(_: Detection, attempt: int) -> None:
+        if attempt <= times:
+            raise error
+
+    return plan
+
+
+def opened_entries(path: Path) -> Any:
+    """The deliveries of the database at `path`, as a later run finds them."""
+    with post(path, run_id="run-later") as opened:
+        return opened.entries()

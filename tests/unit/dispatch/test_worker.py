@@ -1,21 +1,29 @@
-"""Deliveries through real workers, a real outbox, and actions that fail in every way."""
+"""Deliveries through real workers and a real outbox: each is done, or has its reason."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr
 
-from birdwatchd.actions import ActionConfig, GiveUp, Postpone
-from birdwatchd.dispatch import line, report, verdict, worker
-from birdwatchd.domain import Clip, DailySummary
+from birdwatchd.actions import GiveUp, Postpone
+from birdwatchd.dispatch import verdict, worker
 from birdwatchd.store.deliveries import Choice, revive
-from tests.acting import Batches, Bounded, Fleeting, Notebook, Ordered, config, post, wait_until
-from tests.doubles import DAWN, sample_health
+from tests.acting import (
+    Batches,
+    Bounded,
+    Fleeting,
+    Notebook,
+    Ordered,
+    config,
+    failing,
+    opened_entries,
+    post,
+    wait_until,
+)
+from tests.doubles import sample_health
 from tests.rows import detection
 
 if TYPE_CHECKING:
@@ -25,26 +33,7 @@ if TYPE_CHECKING:
     from birdwatchd.domain import Detection
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses of hundredths of a second."""
-    monkeypatch.setattr(verdict, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(verdict, "SHORTEST_PAUSE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "db"
-
-
-def failing(times: int, error: Exception) -> Any:
-    """A plan that fails so often for each detection."""
-
-    def plan(_: Detection, attempt: int) -> None:
-        if attempt <= times:
-            raise error
-
-    return plan
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_one_that_is_off_does_nothing(path: Path) -> None:
@@ -60,11 +49,6 @@ def test_each_delivery_is_done_in_order(path: Path) -> None:
         opened.wait_for(["done"] * 20)
     assert action.done == ids
     assert {entry.delivery.attempts for entry in opened_entries(path)} == {1}
-
-
-def opened_entries(path: Path) -> Any:
-    with post(path, run_id="run-later") as opened:
-        return opened.entries()
 
 
 def test_everything_but_the_constructor_is_on_the_actions_own_thread(path: Path) -> None:
@@ -230,82 +214,6 @@ def test_each_of_a_batch_has_its_own_outcome(path: Path) -> None:
         opened.wait_for(["done", "dead", "done"])
 
 
-def test_an_action_that_hangs_is_left_behind_and_hinders_nobody(path: Path) -> None:
-    hangs, gate = threading.Event(), threading.Event()
-
-    def plan(_: Detection, __: int) -> None:
-        hangs.set()
-        gate.wait(60)
-
-    hanging = Notebook(config(timeout_seconds=0.05), plan)
-    other = Notebook(config("two"))
-    with post(path, hanging, other) as opened:
-        ids = opened.hear(0, 10, 20)
-        assert hangs.wait(20)
-        opened.wait_for(["done"] * 3, "two")
-        wait_until(lambda: opened.entries("one")[0].delivery.error == "Overdue: no answer within 0.05 s")
-        assert hanging.asked == {ids[0]: 1}
-        assert len([thread for thread in threading.enumerate() if thread.name == "action one"]) == 1
-        gate.set()
-        opened.wait_for(["done"] * 3, "one")
-    # It had been done after all: it is not done again.
-    assert hanging.done == ids
-    assert opened_entries(path)[0].delivery.error == "late"
-
-
-def test_what_returns_late_with_an_error_is_tried_again(path: Path) -> None:
-    gate = threading.Event()
-
-    def plan(_: Detection, attempt: int) -> None:
-        if attempt == 1:
-            gate.wait(60)
-            raise OSError("the server hung up")
-
-    action = Notebook(config(timeout_seconds=0.05), plan)
-    with post(path, action) as opened:
-        (only,) = opened.hear(0)
-        wait_until(lambda: opened.entries()[0].delivery.attempts == 1)
-        gate.set()
-        opened.wait_for(["done"])
-    assert action.asked[only] == 2
-
-
-@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), RecursionError("deep")])
-def test_nothing_that_an_action_raises_ends_its_worker(path: Path, error: BaseException) -> None:
-    action = Notebook(config(), failing(1, error))  # type: ignore[arg-type] # worse than an Exception
-    with post(path, action) as opened:
-        opened.hear(0, 10)
-        opened.wait_for(["done", "done"])
-
-
-def test_a_batch_that_says_too_little_is_not_done(path: Path) -> None:
-    class Lying(Batches):
-        def run_batch(self, items: Any) -> list[Exception | None]:
-            self.batches.append(len(items))
-            return [] if len(self.batches) == 1 else super().run_batch(items)
-
-    action = Lying(config())
-    with post(path, action) as opened:
-        opened.hear(0)
-        opened.wait_for(["done"])
-    assert len(action.done) == 1
-
-
-def test_one_that_cannot_begin_is_tried_again(path: Path) -> None:
-    class Slow(Notebook):
-        def __enter__(self) -> Self:
-            super().__enter__()
-            if self.entered < 3:
-                raise OSError("no such device")
-            return self
-
-    action = Slow(config())
-    with post(path, action) as opened:
-        opened.hear(0)
-        opened.wait_for(["done"])
-    assert (action.entered, action.left) == (3, 1)
-
-
 @pytest.mark.parametrize(("kind", "status"), [(Notebook, "dead"), (Fleeting, "expired"), (Bounded, "lost")])
 def test_what_is_too_old_is_given_up(path: Path, kind: type[Notebook], status: str) -> None:
     action = kind(config(max_age_seconds=0.3), failing(999, OSError("no network")))
@@ -337,123 +245,6 @@ def test_too_many_make_the_oldest_give_way(path: Path, monkeypatch: pytest.Monke
     gate.set()
 
 
-def test_health_is_told_once_and_only_the_latest(path: Path) -> None:
-    gate, hangs = threading.Event(), threading.Event()
-
-    def plan(_: Detection, __: int) -> None:
-        hangs.set()
-        gate.wait(20)
-
-    action = Notebook(config(), plan)
-    summary = DailySummary("wood", DAWN.date(), ())
-    with post(path, action) as opened:
-        opened.hear(0)
-        assert hangs.wait(20)
-        for waiting in range(5):
-            opened.desk.inform(sample_health(deliveries_waiting=waiting))
-        opened.desk.inform(summary)
-        gate.set()
-        wait_until(lambda: bool(action.health and action.summaries))
-        opened.wait_for(["done"])
-    assert [health.deliveries_waiting for health in action.health] == [4]
-    assert action.summaries == [summary]
-
-
-def test_an_action_that_chokes_on_the_news_goes_on(path: Path) -> None:
-    class Choking(Notebook):
-        def on_health(self, health: object) -> None:
-            raise ZeroDivisionError
-
-    with post(path, Choking(config())) as opened:
-        opened.desk.inform(sample_health())
-        opened.hear(0)
-        opened.wait_for(["done"])
-
-
-class TestBounded:
-    """Actions that need sound which is only in memory."""
-
-    def test_it_waits_until_the_sound_was_analysed(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(line, "READY_SECONDS", 0.01)
-        analysed = {"garden": 0, "pond": 10**9}
-        asked: list[tuple[str, int]] = []
-
-        def is_ready(source: str, sample: int) -> bool:
-            asked.append((source, sample))
-            return analysed[source] >= sample
-
-        class Tape(Bounded):
-            def after_seconds(self) -> float:
-                return 2.0
-
-        action = Tape(config())
-        with post(path, action, is_ready=is_ready) as opened:
-            opened.hear(0)
-            (pond,) = opened.hear(10, source="pond")
-            opened.wait_for(["waiting", "done"])
-            assert action.done == [pond]
-            end = detection(0).end_sample + 2 * 48000
-            assert ("garden", end) in asked
-            analysed["garden"] = end - 1
-            wait_until(lambda: len(asked) > 50)
-            assert opened.statuses() == ["waiting", "done"]
-            analysed["garden"] = end
-            opened.wait_for(["done", "done"])
-
-    def test_one_of_a_start_waits_for_its_end(self, path: Path) -> None:
-        action = Bounded(config(on="started"))
-        with post(path, action) as opened:
-            opened.hear(0, state="started")
-            opened.hear(10)  # another, so that the worker has looked
-            assert opened.statuses() == ["waiting"]
-            opened.hear(0)
-            opened.wait_for(["done"])
-
-    def test_after_a_restart_it_is_lost_and_said(self, path: Path) -> None:
-        with post(path, Bounded(config()), is_ready=lambda *_: False) as opened:
-            opened.hear(0)
-        later = Bounded(config())
-        with post(path, later, run_id="run-2") as opened:
-            opened.wait_for(["lost"])
-            (entry,) = opened.entries()
-        assert entry.delivery.error == "audio gone: it was in the memory of a run that has ended"
-        assert later.done == []
-
-    @pytest.mark.parametrize(("died_later", "status"), [(True, "done"), (False, "lost")])
-    def test_what_a_run_did_before_it_was_killed_is_not_told_as_lost(
-        self, path: Path, died_later: bool, status: str
-    ) -> None:
-        class Keeper(Bounded):
-            def was_done(self, found: Detection, context: Context) -> bool:
-                context.note(file=found.id)
-                if not died_later:
-                    raise OSError("the disk does not say")
-                return True
-
-        with post(path, Bounded(config()), is_ready=lambda *_: False) as opened:
-            opened.hear(0)
-        later = Keeper(config())
-        with post(path, later, run_id="run-2") as opened:
-            opened.wait_for([status])
-            (entry,) = opened.entries()
-        assert later.done == []
-        assert bool(entry.notes.get("file")) is died_later
-        assert bool(entry.delivery.error) is not died_later
-
-    def test_when_the_ring_has_moved_on_it_is_lost(self, path: Path) -> None:
-        class Tape(Bounded):
-            def run(self, found: Detection, context: Context) -> None:
-                clip = context.clip(1.0, 1.0)
-                if not isinstance(clip, Clip):
-                    raise GiveUp(clip)
-
-        with post(path, Tape(config())) as opened:
-            opened.hear(0)
-            opened.wait_for(["lost"])
-        said = opened_entries(path)[0].delivery.error
-        assert said == "audio gone: the sound is no longer in memory"
-
-
 def test_notes_are_kept_through_all_attempts(path: Path) -> None:
     class Camera(Notebook):
         def run(self, found: Detection, context: Context) -> None:
@@ -469,48 +260,12 @@ def test_notes_are_kept_through_all_attempts(path: Path) -> None:
         assert opened.entries()[0].notes == {"try_1": True, "try_2": True, "latency_seconds": 0.25}
 
 
-def test_a_database_in_trouble_makes_nothing_be_done_twice(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "TROUBLE_SECONDS", 0.02)
-    said: list[str] = []
-    monkeypatch.setattr(report.Report, "trouble", lambda _, error: said.append(str(error)))
-    action = Notebook(config())
-    with post(path, action) as opened:
-        settle = opened.desk._outbox.settle
-
-        def failing_settle(*_: object) -> None:
-            raise sqlite3.OperationalError("disk I/O error")
-
-        monkeypatch.setattr(opened.desk._outbox, "settle", failing_settle)
-        opened.hear(0, 10)
-        wait_until(lambda: len(said) > 5)
-        assert len(action.done) == 1
-        monkeypatch.setattr(opened.desk._outbox, "settle", settle)
-        opened.wait_for(["done", "done"])
-    assert len(action.done) == 2
-
-
 def test_what_is_due_is_done_before_it_ends(path: Path) -> None:
     action = Notebook(config())
     with post(path, action) as opened:
         opened.hear(*range(50))
     assert len(action.done) == 50
     assert action.left == 1
-
-
-def test_one_that_hangs_does_not_keep_it_from_ending(path: Path) -> None:
-    gate = threading.Event()
-
-    def plan(_: Detection, __: int) -> None:
-        gate.wait(60)
-
-    action = Notebook(config(timeout_seconds=0.05), plan)
-    with post(path, action) as opened:
-        opened.hear(0)
-        wait_until(lambda: opened.entries()[0].delivery.attempts == 1)
-        opened.desk.stop(0.2)
-    gate.set()
 
 
 def test_nothing_is_read_while_nothing_happens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,22 +285,3 @@ def test_nothing_is_read_while_nothing_happens(path: Path, monkeypatch: pytest.M
         wait_until(lambda: len(reads) == 2)
         with pytest.raises(AssertionError):
             wait_until(lambda: len(reads) > 2, 0.3)
-
-
-class Sealed(ActionConfig):
-    token: SecretStr
-
-
-def test_what_a_third_partys_error_and_notes_tell_of_its_secrets_is_not_written_down(path: Path) -> None:
-    class Careless(Notebook):
-        def run(self, detection: Detection, context: Context) -> None:
-            context.note(asked="http://far/?key=swordfish \x1b[2J", times=1)
-            raise GiveUp("http://far/?key=swordfish answers \x1b]0;owned\x07")
-
-    action = Careless(Sealed(name="one", kind="test", on="ended", token=SecretStr("swordfish")))
-    with post(path, action) as opened:
-        opened.hear(0)
-        opened.wait_for(["dead"])
-        (entry,) = opened.entries()
-    assert entry.delivery.error == "http://far/?key=*** answers \\x1b]0;owned\\x07"
-    assert entry.notes == {"asked": "http://far/?key=*** \\x1b[2J", "times": 1}
