@@ -43,7 +43,9 @@ def state(microphone: Microphone) -> dict[str, Any]:
 
 
 def answer(value: Any) -> None:
-    print(json.dumps(value), flush=True)  # noqa: T201 - that is how it speaks
+    # In one piece and on a line of its own: another thread may just be in the middle of a line of the log.
+    sys.stdout.write(f"\n{json.dumps(value)}\n")
+    sys.stdout.flush()
 
 
 microphones = [
