@@ -35,6 +35,7 @@ PAGES = {
     "species": "/species/Parus%20major",
     "detection": "/detection/{detection}",
     "review": "/review",
+    "figures": "/figures?judged=all",
     "why": "/why?at={heard}",
     "sources": "/sources",
     "settings": "/settings",
