@@ -17,6 +17,7 @@ from birdwatchd.audio.last_resort import reason_to_leave
 from birdwatchd.blueprint import Blueprint
 from birdwatchd.dispatch.context import Surroundings
 from birdwatchd.dispatch.desk import Desk
+from birdwatchd.dispatch.links import Links
 from birdwatchd.dispatch.making import make_actions
 from birdwatchd.dispatch.plugins import Plugins
 from birdwatchd.errors import StoreError
@@ -112,6 +113,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             sound=lambda *asked: listening.pipeline.clip(*asked),  # noqa: PLW0108 - it is made below
             is_ready=lambda *asked: listening.pipeline.is_ready(*asked),  # noqa: PLW0108 - as above
             make_room=retention.make_room,
+            links=Links.of(config),
         )
         desk = Desk(actions, database, surroundings, keep_days=config.store.delivery_days, wall=clock.now)
         stack.callback(desk.stop)

@@ -19,6 +19,7 @@ from birdwatchd.blueprint import Blueprint
 from birdwatchd.config.changes import changes, spelt
 from birdwatchd.config.load import load
 from birdwatchd.config.secrets import Secrets
+from birdwatchd.dispatch.links import Links
 from birdwatchd.dispatch.making import make_actions
 from birdwatchd.dispatch.plugins import Plugins, schemas
 from birdwatchd.errands import Ended
@@ -102,7 +103,12 @@ class _Reload:
         self._announce()
         classifier = fresh.enter_context(after.classifier()) if self._touches("model") else None
         actions = self._actions()
-        surroundings = replace(running.surroundings, location=after.config.location, zone=after.zone)
+        surroundings = replace(
+            running.surroundings,
+            location=after.config.location,
+            zone=after.zone,
+            links=Links.of(after.config),
+        )
         self._judge(classifier, actions, surroundings)
         # From here on nothing is refused any more.
         set_up(after.config.log, secrets)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from birdwatchd.actions import Action, ActionConfig
 from birdwatchd.dispatch.context import Surroundings
 from birdwatchd.dispatch.desk import Desk
+from birdwatchd.dispatch.links import Links
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Choice, Entry, find
 from birdwatchd.store.recorder import Recorder
@@ -101,6 +102,7 @@ def surroundings(run_id: str = "run-1", **changes: Any) -> Surroundings:
         "sound": lambda *_: "the sound is no longer in memory",
         "is_ready": lambda *_: True,
         "make_room": lambda _: "",
+        "links": Links(),
     }
     return Surroundings(run_id=run_id, **{**fields, **changes})
 

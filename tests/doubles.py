@@ -107,6 +107,8 @@ class FakeContext:
     full: str = ""
     """Why there is no room for files, if there is none."""
     notes: dict[str, str | float | bool] = field(default_factory=dict)
+    page_url: str = ""
+    clip_url: str = ""
 
     def clip(self, before_seconds: float, after_seconds: float) -> Clip | str:
         return self.sound(before_seconds, after_seconds) if callable(self.sound) else self.sound

@@ -168,6 +168,8 @@ class Mqtt(Action):
                 location=context.location,
                 zone=context.zone,
                 late=late,
+                page_url=context.page_url,
+                clip_url=context.clip_url,
             )
         )
         if detection.state == "ended":

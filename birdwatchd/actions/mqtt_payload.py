@@ -71,9 +71,17 @@ def encode(payload: dict[str, Any]) -> bytes:
 
 
 def detection_payload(
-    detection: Detection, tally: Tally, *, node: str, location: Location | None, zone: tzinfo, late: bool
+    detection: Detection,
+    tally: Tally,
+    *,
+    node: str,
+    location: Location | None,
+    zone: tzinfo,
+    late: bool,
+    page_url: str = "",
+    clip_url: str = "",
 ) -> dict[str, Any]:
-    """One detection, as it was in its state."""
+    """One detection, as it was in its state. Addresses that are empty are left out."""
     start = detection.start.astimezone(zone)
     model, _, version = detection.model.rpartition("-")
     known = {} if detection.occurrence is None else {"occurrence": round(detection.occurrence, 4)}
@@ -108,6 +116,8 @@ def detection_payload(
         "firstToday": tally.first_today,
         "firstEver": tally.first_ever,
         "late": late,
+        **({"pageUrl": page_url} if page_url else {}),
+        **({"clipUrl": clip_url} if clip_url else {}),
         **({"dating": detection.dating} if detection.dating else {}),
     }
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def encoded(detection: Detection, context: Context) -> bytes:
-    """Compact JSON in UTF-8."""
+    """Compact JSON in UTF-8. Addresses of the page are null where there are none."""
+    links = {"page_url": context.page_url or None, "clip_url": context.clip_url or None}
     return json.dumps(
-        payload(detection, context), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        payload(detection, context) | links, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     ).encode()
 
 

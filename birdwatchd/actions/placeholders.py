@@ -31,6 +31,8 @@ MEANINGS = {
     "node": "the station's name",
     "id": "the detection's id, the same in the database and in all messages",
     "clip": "path of its files without their suffix; the sound is at `{clip}.flac`, pictures at `{clip}_1.jpg` …",
+    "page_url": "address of the detection's page, empty when there is none that others can reach (docs/web.md)",
+    "clip_url": "address of its sound there, which may be written only later; empty when none will be kept",
     "count_today": "how often this species was heard today, this one included",
 }
 """Every placeholder, and what it stands for. Times are the station's own."""
@@ -56,6 +58,8 @@ def meanings_of(detection: Detection, context: Context) -> dict[str, str]:
         "node": context.node,
         "id": detection.id,
         "clip": str((context.clips_folder / detection.clip_path).absolute()) if detection.clip_path else "",
+        "page_url": context.page_url,
+        "clip_url": context.clip_url,
         "count_today": str(context.delivery.tally.count_today),
     }
     return {name: value.replace("\0", "") for name, value in values.items()}

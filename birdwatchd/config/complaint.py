@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from birdwatchd.config.address import shown
 from birdwatchd.config.kinds import SAID
 from birdwatchd.config.mistake import KeyPath, printable, spelt
 from birdwatchd.config.place import Kind, Place, choice, place
@@ -93,8 +94,8 @@ def _sentence(faults: list[Fault], document: Document, root: type[BaseModel]) ->
     said = next((fault for fault in faults if fault.type == SAID), None)
     if said is not None and len(kind.members) == 1:
         # What stands where a secret belongs may be one.
-        shown = "" if kind.members[0].annotation is SecretStr else f", is {_shown(part)}"
-        return f"must be {said.takes}{shown}{'; ' * bool(said.hint)}{said.hint}"
+        given = "" if kind.members[0].annotation is SecretStr else f", is {_shown(part)}"
+        return f"must be {said.takes}{given}{'; ' * bool(said.hint)}{said.hint}"
     takes = kind.bounds if types <= OUT_OF_RANGE and kind.bounds else kind.words
     return f"must be {takes}, is {_shown(part)}{_meant(part, kind.choices)}{_read_otherwise(kind, part)}"
 
@@ -125,12 +126,12 @@ def _meant(part: Part, choices: Iterable[str]) -> str:
 
 
 def _shown(part: Part) -> str:
-    """The value as it stands in the file, with `${NAME}` and not what the variable holds."""
+    """The value as it stands in the file, with `${NAME}` and not what the variable holds; of an address, what may be shown."""
     if part.children is not None:
         return "a list" if isinstance(part.children, list) else "a section of settings"
     if part.written == "" or part.value is None:
         return "empty"
-    text = printable(part.written)
+    text = printable(shown(part.written))
     return json.dumps(text, ensure_ascii=False) if part.quoted or " " in text else text
 
 

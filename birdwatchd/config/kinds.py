@@ -10,6 +10,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,7 @@ CLIP_NAME_WORDS = f"a template such as {CLIP_NAME}"
 SPAN_WORDS = "a span such as 06:00..09:30 or sunset-30m..sunrise+1h"
 PASSWORD_WORDS = "the line that `birdwatchd web password` makes"  # noqa: S105 - nor is it one
 TOKEN_WORDS = "the 64 hex digits that `birdwatchd web token` makes"  # noqa: S105 - as above
+PAGE_WORDS = "an address such as https://birds.example.org/garden"
 SAID = "said"
 """The type of an error that says what the setting must be, in words of its own, and perhaps a hint."""
 
@@ -151,6 +153,21 @@ def _network(address: str) -> str:
     return address
 
 
+def _public_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise refusal(PAGE_WORDS)
+    if "?" in text or "#" in text:
+        raise refusal(PAGE_WORDS, "without what begins with ? or #")
+    if "@" in parts.netloc:
+        raise refusal(PAGE_WORDS, "without user and password, as it goes out with messages")
+    return text
+
+
 def _plain_text(text: str) -> str:
     if not is_plain_line(text):
         raise refusal("text", "in one line, and without control characters")
@@ -199,5 +216,7 @@ TokenHash = Annotated[SecretStr, AfterValidator(_token_hash), Takes(TOKEN_WORDS)
 Prefix = Annotated[
     str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$"), Takes("a path such as /birds, without a slash at its end")
 ]
+PublicUrl = Annotated[str, AfterValidator(_public_url), Takes(PAGE_WORDS)]
+"""Where people find the page: its origin, and the path below which it is shown."""
 Network = Annotated[str, AfterValidator(_network), Takes("an IP address or network")]
 OffOr = Annotated[T, BeforeValidator(_off)]

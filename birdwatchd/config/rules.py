@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from birdwatchd.config.span import parse_span
 from birdwatchd.config.species import matches
@@ -58,6 +59,14 @@ def within(config: Config, wrote: Callable[[KeyPath], bool]) -> Iterator[Objecti
             "everybody who can reach this address could see and hear the station: add web.password "
             "(`birdwatchd web password` makes it), or web.tokens for programs alone",
         )
+    if web is not None and web.public_url is not None:
+        path = urlsplit(web.public_url).path.rstrip("/")
+        if path != web.prefix:
+            yield Objection(
+                ("web", "public_url"),
+                f"its path has to be that of web.prefix, which is {web.prefix or 'left out'}: "
+                f"links between the pages begin with it",
+            )
 
 
 def is_local(address: str) -> bool:

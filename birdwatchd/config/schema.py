@@ -27,6 +27,7 @@ from birdwatchd.config.kinds import (
     PasswordHash,
     PlainText,
     Prefix,
+    PublicUrl,
     Score,
     Seconds,
     Sha256,
@@ -278,6 +279,8 @@ class Web(Strict):
     """For programs that ask the API: a name of your choice for each, and what `birdwatchd web token` says belongs here."""
     prefix: Prefix = ""
     """The path below which a reverse proxy shows it, such as `/birds`."""
+    public_url: PublicUrl | None = None
+    """Where others find it, such as `https://birds.example.org/garden`, with `prefix` at its end where there is one: messages link to it. When left out they link to `address`, where that is one that others can reach, and else have no links."""
     proxies: tuple[Network, ...] = ("127.0.0.1", "::1")
     """Addresses of reverse proxies: they are believed when they say who asks, and whether over TLS."""
 

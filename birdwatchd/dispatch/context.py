@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from birdwatchd.config.schema import Location
+    from birdwatchd.dispatch.links import Links
     from birdwatchd.domain import Clip, Delivery, Detection
     from birdwatchd.store.deliveries import Entry, Notes
 
@@ -32,6 +33,8 @@ class Surroundings:
     """Whether a source's sound below a sample is captured and analysed, or never will be."""
     make_room: Callable[[int], str]
     """For so many bytes below `clips_folder`; why there is none, or nothing."""
+    links: Links
+    """To the page."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,14 @@ class RunContext:
     notes: Notes = field(default_factory=dict)
     is_sound_gone: bool = False
     """The action asked for sound that is no longer there."""
+
+    @property
+    def page_url(self) -> str:
+        return self._surroundings.links.page(self.delivery.detection)
+
+    @property
+    def clip_url(self) -> str:
+        return self._surroundings.links.clip(self.delivery.detection, self.delivery.tally)
 
     def clip(self, before_seconds: float, after_seconds: float) -> Clip | str:
         found = self._surroundings.sound(self.delivery.detection, before_seconds, after_seconds)

@@ -15,6 +15,7 @@ from birdwatchd.config.secrets import Secrets
 from birdwatchd.config.zone import station_zone
 from birdwatchd.dispatch.context import Surroundings, Task, open_context
 from birdwatchd.dispatch.hands import Hands
+from birdwatchd.dispatch.links import Links
 from birdwatchd.dispatch.rules import Rules
 from birdwatchd.dispatch.verdict import words
 from birdwatchd.domain import Clip, Delivery, Detection, Label, Tally
@@ -85,6 +86,7 @@ def surroundings_of(config: Config) -> Surroundings:
         sound=chirp,
         is_ready=lambda *_: True,
         make_room=Retention(config.store.clips_folder, config.store.retention).make_room,
+        links=Links.of(config),
     )
 
 

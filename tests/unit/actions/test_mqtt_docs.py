@@ -40,6 +40,8 @@ def test_the_detection_on_the_page_is_one() -> None:
         location=here,
         zone=ZoneInfo("Europe/Berlin"),
         late=False,
+        page_url=f"https://birds.example.org/garden/detection/{sample_detection().id}",
+        clip_url=f"https://birds.example.org/garden/api/v1/clips/{sample_detection().id}/sound",
     )
     assert shown("BeginTime") == {**sent, "Model": {"Name": "BirdNET", "Version": "2.4", "Variant": ""}}
 

@@ -127,6 +127,13 @@ def test_the_model_has_a_name_and_a_version(model: str, name: str, version: str)
     }
 
 
+def test_addresses_of_the_page_come_along_where_there_are_some() -> None:
+    there = payload(page_url="https://birds.example/detection/1")
+    assert there["pageUrl"] == "https://birds.example/detection/1"
+    assert "clipUrl" not in there
+    assert payload(clip_url="https://birds.example/1")["clipUrl"] == "https://birds.example/1"
+
+
 def test_the_tally_comes_along() -> None:
     told = payload(tally=sample_tally(count_today=1, first_today=True, first_ever=True))
     assert (told["countToday"], told["firstToday"], told["firstEver"]) == (1, True, True)

@@ -15,6 +15,7 @@ def test_the_payload_is_as_it_was_released() -> None:
         location=Location(latitude=52.5, longitude=13.4),
         zone=ZoneInfo("Europe/Berlin"),
         delivery=sample_delivery("tell"),
+        page_url="https://birds.example/detection/1",
     )
     detection = sample_detection()
     assert json.loads(encoded(detection, context)) == {
@@ -47,6 +48,8 @@ def test_the_payload_is_as_it_was_released() -> None:
             "dating": "",
         },
         "tally": {"count_today": 3, "first_today": False, "first_of_season": False, "first_ever": False},
+        "page_url": "https://birds.example/detection/1",
+        "clip_url": None,
     }
 
 

@@ -16,13 +16,19 @@ from tests.doubles import FakeContext, sample_detection
 
 
 def test_every_placeholder_stands_for_something() -> None:
-    context = FakeContext(zone=ZoneInfo("Europe/Berlin"), clips_folder=Path("/clips"))
+    context = FakeContext(
+        zone=ZoneInfo("Europe/Berlin"),
+        clips_folder=Path("/clips"),
+        page_url="https://birds.example/detection/1",
+        clip_url="https://birds.example/api/v1/clips/1/sound",
+    )
     values = meanings_of(sample_detection(), context)
     assert set(values) == set(MEANINGS)
     assert values["species"] == "Great Tit"
     assert values["start"] == "2026-05-09T06:42:10.250+02:00"
     assert (values["date"], values["time"], values["percent"]) == ("2026-05-09", "06:42:10", "93")
     assert values["clip"] == "/clips/2026/05/09/garden-Parus_major-044210"
+    assert (values["page_url"], values["clip_url"]) == (context.page_url, context.clip_url)
     assert fill("{species} ({score}) {{x}}", values) == "Great Tit (0.93) {x}"
 
 

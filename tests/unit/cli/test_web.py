@@ -74,6 +74,23 @@ def test_a_token_has_a_name() -> None:
         ),
         ("  prefix: birds/\n", "127.0.0.1", "config.yaml:5: web.prefix: must be a path such as /birds"),
         (
+            "  public_url: ftp://birds.example\n",
+            "127.0.0.1",
+            "config.yaml:5: web.public_url: must be an address such as https://birds.example.org/garden",
+        ),
+        (
+            "  public_url: 'http://birds.example:x'\n",
+            "127.0.0.1",
+            "config.yaml:5: web.public_url: must be an",
+        ),
+        ("  public_url: 'https://a.example/?q=1'\n", "127.0.0.1", "without what begins with ? or #"),
+        ("  public_url: https://me:tawny@a.example\n", "127.0.0.1", "without user and password"),
+        (
+            "  public_url: https://a.example/birds\n",
+            "127.0.0.1",
+            "config.yaml:5: web.public_url: its path has to be that of web.prefix, which is left out",
+        ),
+        (
             "  proxies: [nginx]\n",
             "127.0.0.1",
             "config.yaml:5: web.proxies[0]: must be an IP address, or a network",
