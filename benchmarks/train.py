@@ -1,6 +1,7 @@
 """How well and how fast `train` learns, beside what is wanted. Each part runs alone.
 
-Run: python benchmarks/train.py esc10 | esc10-cnn | warblers | ambience | loader | epoch | platt  (nothing: all of them)
+Run: python benchmarks/train.py esc10 | esc10-cnn | warblers | ambience | loader | epoch  (nothing: all of them)
+     python benchmarks/train.py platt | inner  (what settings were chosen by)
 
 Nothing is chosen on a test fold: early stopping, calibration and thresholds look at a part of the other folds. The
 recordings are those of ../shared/data (or BIRDWATCHD_SHARED). The peer of `loader` and `epoch` is the tutorial's way of
@@ -39,7 +40,7 @@ from train import platt
 from train.dataset import windows
 from train.evaluate import evaluation
 from train.fit import fit
-from train.folds import VALIDATION_SHARE, folds, judge
+from train.folds import VALIDATION_SHARE, Fold, folds, judge
 from train.listener import of_trained
 from train.manifest import Row, labels_in
 from train.networks import build
@@ -49,10 +50,10 @@ from train.settings import load_settings
 from train.splitting import deal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from train.evaluate import Evaluation
-    from train.folds import Fold, Judged
+    from train.folds import Judged
     from train.listener import Listener
 
 SHARED = Path(os.environ.get("BIRDWATCHD_SHARED", Path(__file__).parents[2] / "shared")) / "data"
@@ -101,6 +102,20 @@ def judged(fold: Fold, rows: Sequence[Row], overrides: Sequence[str]) -> tuple[J
         return judge(fold, trainer, precision=PRECISION), time.process_time() - began
 
 
+def side_by_side(
+    them: Iterable[Fold], rows: Sequence[Row], overrides: Sequence[str]
+) -> list[tuple[Judged, float]]:
+    """As `judged`, each fold in a process of one thread, as many as there are cores.
+
+    Small convolutions use several cores badly.
+    """
+    with ProcessPoolExecutor(
+        len(os.sched_getaffinity(0)), get_context("spawn"), torch.set_num_threads, (1,)
+    ) as pool:
+        waiting = [pool.submit(judged, fold, rows, overrides) for fold in them]
+        return [one.result() for one in waiting]
+
+
 def tell(what: str, got: str, wanted: str) -> None:
     """One line of results."""
     print(f"{what}: {got}  (wanted: {wanted})", flush=True)
@@ -141,12 +156,7 @@ def esc10_cnn(overrides: Sequence[str]) -> None:
     rows = rows_of("esc10")
     settings = ["network=cnn", *CNN_RECIPE, *overrides]
     began = time.perf_counter()
-    # Small convolutions use several cores badly: a process with one thread for each fold, as many as there are cores.
-    with ProcessPoolExecutor(
-        len(os.sched_getaffinity(0)), get_context("spawn"), torch.set_num_threads, (1,)
-    ) as pool:
-        waiting = [pool.submit(judged, fold, rows, settings) for fold in folds(rows, validation_share=0)]
-        done = [one.result() for one in waiting]
+    done = side_by_side(folds(rows, validation_share=0), rows, settings)
     found = evaluation("cnn", [label.common_name for label in labels_in(rows)], [part for part, _ in done])
     minutes = (time.perf_counter() - began) / 60
     on_two = sum(seconds for _, seconds in done) / 60 / 2
@@ -158,6 +168,33 @@ def esc10_cnn(overrides: Sequence[str]) -> None:
         f"{minutes:.0f} min by the clock; {on_two:.0f} min of two processors' time",
         f"at most {MOST_CNN_MINUTES} min",
     )
+
+
+def inner(overrides: Sequence[str]) -> None:
+    """What recipes are chosen by: trained on three folds of ESC-10 and tried on a fourth, while the fifth is left out in turn.
+
+    Whatever network the settings ask for; the small CNN's recipe, one of it alone, where they say nothing.
+    """
+    rows = rows_of("esc10")
+    given = [one for one in overrides if one.startswith("network=")]
+    recipe = [] if given else ["network=cnn", *CNN_RECIPE, "members=1"]
+    settings = [*recipe, *overrides]
+    numbers = sorted({row.fold for row in rows if row.fold is not None})
+    pairs = [
+        Fold(
+            tried,
+            [row for row in rows if row.fold not in (left_out, tried)],
+            [],
+            [row for row in rows if row.fold == tried],
+        )
+        for left_out, tried in zip(numbers, numbers[1:] + numbers[:1], strict=True)
+    ]
+    parts = [part for part, _ in side_by_side(pairs, rows, settings)]
+    found = evaluation("inner", [label.common_name for label in labels_in(rows)], parts)
+    share = found.clips.scores / found.clips.scores.sum(axis=1, keepdims=True)
+    surprise = -np.log(share[found.clips.truth].clip(1e-7)).mean()
+    tell("ESC-10, a fourth fold tried, accuracy", folds_told(found, "accuracy"), "the highest")
+    tell("… and its log loss, the scores of a clip brought to the sum 1", f"{surprise:.3f}", "the lowest")
 
 
 def warblers(overrides: Sequence[str]) -> None:
@@ -344,7 +381,10 @@ PARTS: dict[str, Callable[[Sequence[str]], None]] = {
     "loader": loader,
     "epoch": epoch,
     "platt": platt_prior,
+    "inner": inner,
 }
+CHOOSING = {"platt", "inner"}
+"""They measure nothing that is wanted, but are what settings were chosen by."""
 
 
 def main() -> None:
@@ -352,7 +392,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"of {', '.join(PARTS)}; all but {' and '.join(sorted(CHOOSING))} by default",
+    )
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="NAME=VALUE", help="a setting of fit"
     )
@@ -362,7 +407,7 @@ def main() -> None:
         parser.error(f"there is no part {unknown[0]!r}: there are {', '.join(PARTS)}")
     if not SHARED.is_dir():
         parser.error(f"no recordings at {SHARED}: set BIRDWATCHD_SHARED")
-    for part in arguments.parts or PARTS:
+    for part in arguments.parts or [part for part in PARTS if part not in CHOOSING]:
         began = time.perf_counter()
         PARTS[part](arguments.overrides)
         print(f"  {part}: {time.perf_counter() - began:.0f} s", flush=True)

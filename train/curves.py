@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+import time
 from typing import TYPE_CHECKING
 
 from birdwatchd.errors import UserError
@@ -10,6 +12,9 @@ from birdwatchd.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+SECONDS = 5.0
+"""From one picture of a training to the next."""
 
 
 def write_metrics(path: Path, history: Sequence[dict[str, float]]) -> None:
@@ -25,6 +30,27 @@ def write_metrics(path: Path, history: Sequence[dict[str, float]]) -> None:
             table.writerows(history)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}): make room") from error
+
+
+class Curves:
+    """The picture of a training that goes on: an epoch of a head takes less time than drawing it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._history: Sequence[dict[str, float]] = ()
+        self._drawn_at = -math.inf
+
+    def follow(self, history: Sequence[dict[str, float]]) -> None:
+        """Draw `history` as `draw_curves` does, or wait where the last picture is but a few seconds old."""
+        self._history = history
+        if time.monotonic() - self._drawn_at > SECONDS:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw what there is to be seen by now."""
+        if self._history:
+            draw_curves(self._path, self._history)
+            self._drawn_at = time.monotonic()
 
 
 def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from birdwatchd.errors import UserError
 from train import checkpoint
 from train.augment import mask
-from train.curves import draw_curves, write_metrics
+from train.curves import Curves, write_metrics
 from train.memory import refusing_for_memory
 from train.prepare import prepare
 from train.processes import has_bfloat16, joined
@@ -77,8 +77,8 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
 ) -> Trained:
     """Train, and return what was best in validation (without validation rows: the last).
 
-    Writes to `folder`, after every epoch: `best.pt`, `last.pt`, `metrics.csv`, `curves.png`. `labels` are the labels of the rows
-    where they are not given. `resume` goes on after the last epoch that `folder` holds.
+    Writes to `folder`, after every epoch: `best.pt`, `last.pt`, `metrics.csv`; every few seconds, and at the end: `curves.png`.
+    `labels` are the labels of the rows where they are not given. `resume` goes on after the last epoch that `folder` holds.
 
     Raises:
         UserError: the rows are not enough to learn from, `folder` holds another training, memory does not suffice.
@@ -112,6 +112,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
         step = len(history) * batches
         share = told.batch_size // process.count
         mine = slice(process.rank * share, (process.rank + 1) * share)
+        curves = Curves(folder / "curves.png")
         halved = told.mixed_precision and has_bfloat16(process.device)
 
         for epoch in range(len(history) + 1, told.epochs + 1):
@@ -189,7 +190,8 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                     },
                 )
                 write_metrics(folder / "metrics.csv", history)
-                draw_curves(folder / "curves.png", history)
+                curves.follow(history)
+        curves.draw()
         return checkpoint.load(folder / BEST)
 
 
