@@ -16,8 +16,7 @@ HORIZON = {"dawn": -6.0, "dusk": -6.0, "sunrise": -0.833, "sunset": -0.833}
 """The sun's height in degrees at its events: civil twilight, and the sun's upper edge on the horizon."""
 _DAY = timedelta(days=1)
 _HALF_DAY = timedelta(hours=12)
-_SLACK = timedelta(minutes=30)
-"""The sun's lowest point is not to the second half a day after its highest."""
+_CLOSE = timedelta(seconds=1)
 
 
 class Sky:
@@ -63,16 +62,24 @@ class Sky:
         return min(noons, key=lambda one: abs(one - wanted))
 
     def _found(self, event: str, noon: datetime, *, forward: bool) -> datetime | None:
-        """The event in the half day before that noon, or the one after it; None when there is none."""
-        import astral.sun
+        """The event in the half day before that noon, or the one after it; None when there is none.
 
-        for shift in (0, -1, 1):
-            try:
-                found: datetime = getattr(astral.sun, event)(
-                    self._observer, noon.date() + _DAY * shift, tzinfo=UTC
-                )
-            except ValueError:
-                continue  # the sun does not come so far on that day
-            if timedelta() <= (found - noon if forward else noon - found) <= _HALF_DAY + _SLACK:
-                return found
-        return None
+        Sought between the sun's highest and its lowest: asked for a day, astral tells one sunset, and there are days of
+        UTC with two.
+        """
+        from astral.sun import elevation
+
+        def is_up(when: datetime) -> bool:
+            height: float = elevation(self._observer, when, with_refraction=False)
+            return height > HORIZON[event]
+
+        up, down = noon, noon + (_HALF_DAY if forward else -_HALF_DAY)
+        if not is_up(up) or is_up(down):
+            return None
+        while abs(down - up) > _CLOSE:
+            middle = up + (down - up) / 2
+            if is_up(middle):
+                up = middle
+            else:
+                down = middle
+        return down

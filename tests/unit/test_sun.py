@@ -41,6 +41,9 @@ def test_what_almanacs_say(place: tuple[float, float, str], day: date, sunrise: 
 
 @settings(deadline=None, max_examples=60)
 @example(latitude=69.25, longitude=0.0, day=date(2020, 1, 13), zone="UTC")  # the last day without a sunrise
+@example(
+    latitude=-63.0, longitude=-61.0, day=date(2020, 2, 18), zone="UTC"
+)  # then two sunsets in a day of UTC
 @given(
     latitude=st.floats(-89, 89),
     longitude=st.floats(-180, 180),
@@ -100,3 +103,10 @@ def test_a_day_is_the_zones_own() -> None:
     sunrise = above.at("sunrise", date(2026, 3, 20))
     assert sunrise.astimezone(ZoneInfo("Pacific/Kiritimati")).date() == date(2026, 3, 20)
     assert sunrise.astimezone(UTC).date() == date(2026, 3, 19)
+
+
+def test_no_sunset_is_lost_where_a_day_of_utc_has_two() -> None:
+    above = sky(-63.0, -61.0, "UTC")
+    sunsets = [above.at("sunset", date(2020, 2, day)) for day in (17, 18, 19)]
+    for before, after in pairwise(sunsets):
+        assert timedelta(hours=23, minutes=55) < after - before < timedelta(days=1)
