@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 from ctypes import c_double
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,14 @@ class _Job:
 def start_server() -> None:
     """Have the server import what the workers need from now on. It takes no notice when it was told before."""
     multiprocessing.set_forkserver_preload(PRELOADED)
-    forkserver.ensure_running()
+    # Ctrl-C goes to every process of the terminal, and this one could not yet take it without a traceback. The tracker,
+    # which the server would start itself, comes first: it lets the signal through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Jobs:

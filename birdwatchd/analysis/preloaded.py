@@ -6,10 +6,6 @@ The server only imports: torch would not survive a fork once it was used, as it 
 from __future__ import annotations
 
 import gc
-import signal
-
-# Ctrl-C goes to every process of the terminal; the command says when it is over.
-signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 # The collector would look through all of torch again and again while it grows, which is a tenth of the time; and
 # later in each worker, which writes to pages that they share.

@@ -162,7 +162,8 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_word_of_its_processes(
     until(lambda: imports_torch(child.pid))
     os.killpg(child.pid, signal.SIGINT)
     _, errors = child.communicate(timeout=60)  # until the last of them has let go of it
-    assert child.returncode == 130
+    # Python may end itself by the signal where it was met within an import; to a shell both are 130.
+    assert child.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in errors
 
 
