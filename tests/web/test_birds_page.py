@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from playwright.sync_api import expect
+
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -47,4 +49,4 @@ def test_today_is_kept_up_to_date(page: Page, station: Station) -> None:
     page.goto(f"{station.url}/today")
     page.evaluate("document.querySelector('[data-again]').dataset.old = 'yes'")
     page.clock.fast_forward("01:05")
-    page.wait_for_function("!document.querySelector('[data-again]').dataset.old")
+    expect(page.locator("[data-again]")).not_to_have_attribute("data-old", "yes")

@@ -107,8 +107,9 @@ def test_it_says_what_is_next_and_how_it_went() -> None:
     schedule.every(90, "health", fail, at_once=True)
     schedule.daily(0, 1, "daily summary", lambda: None)
     with schedule:
+        # Before midnight in Berlin the daily summary may be among the next two.
         wait_until(
-            lambda: all(job.outcome not in ("", "at work") for job in schedule.jobs()[:2]), "both were done"
+            lambda: sum(job.outcome not in ("", "at work") for job in schedule.jobs()) == 2, "both were done"
         )
         jobs = {job.name: job for job in schedule.jobs()}
     assert (jobs["retention"].outcome, jobs["retention"].how_often) == ("done", "every hour")
