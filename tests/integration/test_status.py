@@ -155,6 +155,7 @@ def test_a_port_that_is_taken_is_a_sentence(
 
 @pytest.mark.usefixtures("daemon")
 def test_people_get_tables(config: Path) -> None:
+    wait_until(lambda: ask(config)["sources"][1]["state"] == "resting", "it has come to where it rests")
     shown = birdwatchd("status", "-c", config).stdout
     assert shown.startswith("wood: all is well\n")
     for words in (
