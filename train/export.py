@@ -160,7 +160,7 @@ def make_bundle(
     *,
     clips: Path,
     origin: Origin,
-    limit: float,
+    limit: float | None,
     show: Callable[[Sequence[Quiet]], None],
 ) -> float:
     """Make the bundle at `path`, and return how far its scores lie from the network's at most.
@@ -170,7 +170,7 @@ def make_bundle(
         path: where the bundle goes. What was there stays there when the new one is refused.
         clips: the manifest it was trained with.
         origin: for the card.
-        limit: score that silence and noise must stay below.
+        limit: score that silence and noise must stay below, and each label's threshold; None: it is written whatever it hears.
         show: given what the model makes of silence and noise, before it is refused for it.
 
     Raises:
@@ -183,7 +183,8 @@ def make_bundle(
     samples = trained.settings.input_samples
     found = quiet_check(module, trained.labels, samples)
     show(found)
-    refuse_noisy(found, calibration.by_name if calibration else {}, limit)
+    if limit is not None:
+        refuse_noisy(found, calibration.by_name if calibration else {}, limit)
     real = real_segments(rows, trained.settings.sample_rate, trained.settings.seconds)
     traced, dims = trace(module, samples)
     card = _card(trained, calibration=calibration, origin=origin, name=path.stem, dims=dims, rows=rows)

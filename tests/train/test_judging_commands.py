@@ -3,17 +3,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from birdwatchd.errors import UserError
+from birdwatchd.model.bundle import read_card
 from tests.train.stand_in import LABELS, RATE, SECONDS, tone
 from train import checkpoint
 from train.__main__ import train
-from train.calibration import read_calibration
+from train.calibration import Calibration, read_calibration, write_calibration
 from train.manifest import Row, write_manifest
 from train.networks import build
+from train.platt import Line
 from train.settings import load_settings
 
 if TYPE_CHECKING:
@@ -127,6 +130,18 @@ def test_evaluate_cross_validates(manifest: Path, tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "judged" / "metrics.json").read_text())
     assert len(figures["folds"]) == 2
     assert "<p>18 clips" in (tmp_path / "judged" / "report.html").read_text()
+
+
+def test_export_is_forced_past_the_thresholds_of_a_calibration_too(
+    best: Path, manifest: Path, tmp_path: Path
+) -> None:
+    line = Line(np.ones(2), np.full(2, 9.0))  # it hears both in whatever there is
+    write_calibration(best, Calibration(TONES[:2], line, np.array([0.8, 0.8]), "precision 0.9"))
+    asked = ("export", best, tmp_path / "mine.pt", "--clips", manifest, "--licence", "CC0-1.0")
+    with pytest.raises(UserError, match="--force"):
+        command(*asked, "--limit", "1")
+    assert command(*asked, "--force").exit_code == 0
+    assert read_card(tmp_path / "mine.pt").thresholds == {"Testus altus": 0.8, "Testus bassus": 0.8}
 
 
 def test_export_tells_how_to_go_on(best: Path, manifest: Path, tmp_path: Path) -> None:

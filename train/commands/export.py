@@ -62,7 +62,7 @@ def export(checkpoint: Path, output: str, **options: object) -> None:
         path,
         clips=Path(str(options["clips"])),
         origin=origin,
-        limit=1.01 if options["force"] else float(str(options["limit"])),
+        limit=None if options["force"] else float(str(options["limit"])),
         show=show,
     )
     click.echo(f"scores real clips as the network does, within {difference:.1e}")
