@@ -22,15 +22,15 @@ A_FILE = click.Path(path_type=Path, dir_okay=False)
 def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, hop: float | None) -> None:
     """Calibrate CHECKPOINT on the validation rows of MANIFEST.
 
-    Platt scaling makes a label's scores as likely as they say; then each label gets the lowest threshold, from 0.5 on,
+    Platt scaling makes a label's scores as likely as they say; then each label gets the lowest threshold, from 0.7 on,
     with which so many of its detections in these rows are right. Both are kept in a file beside the checkpoint, and
     `export` puts them into the bundle. In the field birds are rarer than in most manifests, so wrong detections weigh more there:
     have recordings without any of the labels among the rows.
 
     \b
     Examples:
-      birdwatchd-train calibrate runs/mine/best.ckpt mine.csv
-      birdwatchd-train calibrate runs/mine/best.ckpt mine.csv --precision 0.99
+      birdwatchd-train calibrate training/best.pt birds.csv
+      birdwatchd-train calibrate training/best.pt birds.csv --precision 0.99
     """
     from rich.table import Table
 

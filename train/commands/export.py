@@ -36,8 +36,8 @@ def export(checkpoint: Path, output: str, **options: object) -> None:
 
     \b
     Examples:
-      birdwatchd-train export runs/mine/best.ckpt mine --clips mine.csv --licence CC-BY-4.0
-      birdwatchd-train export runs/mine/best.ckpt ./mine.pt --clips mine.csv --licence private --force
+      birdwatchd-train export training/best.pt garden --clips birds.csv --licence CC-BY-NC-SA-4.0
+      birdwatchd-train export training/best.pt ./garden.pt --clips birds.csv --licence private --force
     """
     from rich.table import Table
 

@@ -50,7 +50,7 @@ def predict(
 
     \b
     Examples:
-      birdwatchd-train predict runs/mine/best.ckpt dawn.wav
+      birdwatchd-train predict training/best.pt dawn.wav
       birdwatchd-train predict mine.pt recordings/ --top 1 > heard.csv
       birdwatchd-train predict mine.pt dawn.wav --over-time
     """
