@@ -20,6 +20,9 @@ LEAST_THRESHOLD = DEFAULT_THRESHOLD
 """A label that was calibrated is not to be detected more readily than one that was not, whatever the validation data allow:
 in a garden every bird is rarer than there."""
 MOST_THRESHOLD = 0.99
+"""None lies higher, unless what it must not let through does."""
+NEVER = 1.001
+"""What no score reaches, for a label that is wrong with the highest score there is."""
 
 
 def calibrate(scores: Scores, *, precision: float, said: str) -> tuple[Calibration, list[str]]:
@@ -59,16 +62,18 @@ def threshold_for(
 ) -> tuple[float, bool]:
     """The lowest threshold with which the claims are right often enough, and whether there is one.
 
-    It lies halfway between the lowest score that still claims and the next one below it, within 0.7 and 0.99, and not below
-    `above`. Where no threshold will do, it lies above every wrong claim.
+    It lies halfway between the lowest score that still claims and the next one below it, above `above`, and within 0.7 and
+    0.99 where that lets nothing else through. Where no threshold will do, it lies above every wrong claim.
     """
     levels, precisions, _ = precision_recall(truth, scores)
     enough = np.flatnonzero((precisions >= precision) & (levels > above))
-    if not truth.any() or not len(enough):
-        wrong = float(scores[~truth].max(initial=0.0))
-        halfway = max((1 + wrong) / 2, above)
-    else:
+    reached = bool(truth.any() and len(enough))
+    if reached:
         last = int(enough[-1])
-        below = float(levels[last + 1]) if last + 1 < len(levels) else 0.0
-        halfway = (float(levels[last]) + max(below, above)) / 2
-    return float(np.clip(halfway, LEAST_THRESHOLD, MOST_THRESHOLD)), bool(truth.any() and len(enough))
+        lowest = float(levels[last])
+        below = max(float(levels[last + 1]) if last + 1 < len(levels) else 0.0, above)
+    else:
+        lowest, below = 1.0, max(float(scores[~truth].max(initial=0.0)), above)
+    if below >= MOST_THRESHOLD:
+        return (lowest + below) / 2 if below < 1 else NEVER, reached
+    return float(np.clip((lowest + below) / 2, LEAST_THRESHOLD, MOST_THRESHOLD)), reached

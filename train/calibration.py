@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,11 @@ class Calibration:
 
     @property
     def by_name(self) -> dict[str, float]:
-        """The thresholds, by scientific name."""
-        return {name: round(float(value), 4) for name, value in zip(self.names, self.thresholds, strict=True)}
+        """The thresholds, by scientific name, rounded up: none is to let through what it lies just above."""
+        return {
+            name: math.ceil(round(float(value) * 1e4, 3)) / 1e4
+            for name, value in zip(self.names, self.thresholds, strict=True)
+        }
 
 
 def calibration_path(checkpoint: Path) -> Path:

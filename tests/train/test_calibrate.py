@@ -76,7 +76,26 @@ def test_in_clips_that_hold_nothing_no_share_of_wrong_claims_is_borne() -> None:
     scores = np.array([0.95] * 28 + [0.9, 0.8, 0.85, 0.2, 0.75])
     assert threshold_for(truth, scores, 0.95) == pytest.approx((0.7, True))
     assert threshold_for(truth, scores, 0.95, above=0.85) == pytest.approx((0.875, True))
-    assert threshold_for(truth, scores, 0.95, above=0.97) == pytest.approx((0.97, False))
+    assert threshold_for(truth, scores, 0.95, above=0.97) == pytest.approx((0.985, False))
+
+
+def test_what_scores_higher_than_any_usual_threshold_is_not_let_through_either() -> None:
+    truth = np.array([True, True, False])
+    # Background, a wrong claim beside claims that are right, and wrong claims alone.
+    assert threshold_for(truth, np.array([0.999, 0.999, 0.995]), 0.95, 0.995) == pytest.approx((0.997, True))
+    assert threshold_for(truth, np.array([0.999, 0.999, 0.995]), 0.95) == pytest.approx((0.997, True))
+    assert threshold_for(truth, np.array([0.8, 0.8, 0.995]), 0.95) == pytest.approx((0.9975, False))
+    threshold, reached = threshold_for(truth, np.array([1.0, 1.0, 1.0]), 0.95)
+    assert not reached
+    assert threshold > 1
+    # Where nothing wrong comes near, it is no higher than usual.
+    assert threshold_for(truth, np.array([0.999, 0.999, 0.985]), 0.95) == pytest.approx((0.99, True))
+
+
+def test_a_threshold_is_not_rounded_down_to_what_it_keeps_out() -> None:
+    thresholds = np.array([0.99502, 0.995])
+    found = Calibration(("Testus altus", "Testus bassus"), Line(np.ones(2), np.zeros(2)), thresholds, "said")
+    assert found.by_name == {"Testus altus": 0.9951, "Testus bassus": 0.995}
 
 
 def test_no_label_is_detected_more_readily_than_one_without_calibration() -> None:
