@@ -66,7 +66,10 @@ def threshold_for(
     0.99 where that lets nothing else through. Where no threshold will do, it lies above every wrong claim.
     """
     levels, precisions, _ = precision_recall(truth, scores)
-    enough = np.flatnonzero((precisions >= precision) & (levels > above))
+    allowed = levels >= LEAST_THRESHOLD
+    if not allowed.any():
+        allowed[:] = True  # then nothing is claimed, and nothing wrongly
+    enough = np.flatnonzero((precisions >= precision) & (levels > above) & allowed)
     reached = bool(truth.any() and len(enough))
     if reached:
         last = int(enough[-1])

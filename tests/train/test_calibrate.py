@@ -102,6 +102,12 @@ def test_no_label_is_detected_more_readily_than_one_without_calibration() -> Non
     assert threshold_for(np.array([True, False]), np.array([0.3, 0.1]), 0.9) == (0.7, True)
 
 
+def test_claims_below_the_least_threshold_make_up_for_none_above_it() -> None:
+    truth = np.array([False, True] + [True] * 30)
+    scores = np.array([0.9, 0.8] + [0.5] * 30)  # 31 of 32 are right, but from 0.7 on one of two
+    assert threshold_for(truth, scores, 0.95) == pytest.approx((0.95, False))
+
+
 def test_a_precision_out_of_reach_is_said_and_the_threshold_put_above_all_that_is_wrong() -> None:
     threshold, reached = threshold_for(np.array([False, True]), np.array([0.9, 0.8]), 0.95)
     assert not reached
