@@ -44,16 +44,32 @@ class Scored:
     """Their scores, (segments, labels); a silent segment has none, as when the daemon listens."""
 
     @property
+    def heard(self) -> NDArray[np.bool_]:
+        """Which of its segments are not silent, (segments,)."""
+        heard: NDArray[np.bool_] = self.values.any(axis=1)
+        return heard
+
+    @property
     def clip(self) -> NDArray[np.float32]:
         """The scores of the clip as a whole, (labels,): the mean of its segments that are not silent."""
-        heard = self.values.any(axis=1)
+        heard = self.heard
         mean: NDArray[np.float32] = self.values[heard].mean(axis=0) if heard.any() else self.values[0]
         return mean
 
     def windows(self, per_window: int) -> NDArray[np.float32]:
-        """What the daemon decides by, (windows, labels), in every `per_window` neighbouring segments."""
-        last = max(1, len(self.values) - per_window + 1)
-        return np.stack([decisive(self.values[first : first + per_window]) for first in range(last)])
+        """What the daemon decides by, (windows, labels), in every `per_window` neighbouring segments.
+
+        Windows of nothing but silence are left out, as what the row holds is not there; of a silent row one is kept.
+        """
+        heard = self.heard
+        firsts = range(max(1, len(self.values) - per_window + 1))
+        audible = [first for first in firsts if heard[first : first + per_window].any()]
+        return np.stack([decisive(self.values[first : first + per_window]) for first in audible or [0]])
+
+    def changed(self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Scored:
+        """The same with other scores; what is silent still has none."""
+        values = np.where(self.heard[:, None], change(self.values), np.float32(0))
+        return replace(self, values=values)
 
 
 def decisive(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -82,9 +98,9 @@ class Scores:
 
     @property
     def by_segment(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Truth and scores, each (segments, labels); all that is in a clip counts as in each of its segments."""
-        return self._truth([len(one.values) for one in self.rows]), np.concatenate(
-            [one.values for one in self.rows]
+        """Truth and scores, each (segments, labels); all that is in a clip counts as in each of its segments but the silent."""
+        return self._truth([int(one.heard.sum()) for one in self.rows]), np.concatenate(
+            [one.values[one.heard] for one in self.rows]
         )
 
     @property
@@ -100,7 +116,7 @@ class Scores:
 
     def changed(self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Scores:
         """The same with other scores."""
-        return replace(self, rows=[replace(one, values=change(one.values)) for one in self.rows])
+        return replace(self, rows=[one.changed(change) for one in self.rows])
 
     def _truth(self, counts: Sequence[int]) -> NDArray[np.bool_]:
         return np.repeat(np.stack([one.truth for one in self.rows]), counts, axis=0)

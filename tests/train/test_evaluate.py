@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +18,7 @@ from train.evaluate import evaluation
 from train.events import Matches
 from train.manifest import Row
 from train.report import write_report
-from train.scoring import decisive, score
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from train.scoring import Scores
+from train.scoring import Scored, Scores, decisive, score
 
 NAMES = [label.common_name for label in LABELS]
 HALF = np.array([0.5, 0.5])
@@ -100,6 +96,22 @@ def test_silence_is_not_heard_and_does_not_count_in_the_clip(tmp_path: Path) -> 
     assert found.values.shape == (4, 2)
     assert not found.values[1:].any()
     np.testing.assert_array_equal(found.clip, found.values[0])
+
+
+def test_a_bird_is_not_missed_in_the_silence_that_a_clip_is_filled_up_with() -> None:
+    values = np.zeros((6, 1), dtype=np.float32)
+    values[:2] = 0.9
+    row = Scored(Row(Path("a.wav"), ("Testus altus",)), np.array([True]), (0, 1, 2, 3, 4, 5), values)
+    silent = replace(row, values=np.zeros((6, 1), dtype=np.float32))
+    scores = Scores(("Testus altus",), [row, silent], per_window=2)
+    assert scores.by_segment[1].ravel() == pytest.approx([0.9, 0.9])
+    changed = scores.changed(lambda some: some / 2 + 0.25)  # which makes something of nothing
+    assert changed.by_clip[1].ravel() == pytest.approx([0.7, 0])
+    truth, windows = changed.by_window
+    assert windows.ravel() == pytest.approx(
+        [0.7, 0, 0]
+    )  # one heard, one half heard, and one for the silent row
+    assert truth.all()
 
 
 def test_a_damaged_file_is_left_out_and_named(tmp_path: Path) -> None:
