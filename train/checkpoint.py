@@ -104,6 +104,21 @@ def load(path: Path) -> Trained:
     )
 
 
+def settings_of(path: Path) -> Settings:
+    """What the checkpoint at `path` was trained with; its network is not built.
+
+    Raises:
+        UserError: it is none, is damaged, or has settings that this version does not know.
+    """
+    try:
+        return Settings.model_validate(_read(path)["settings"])
+    except (KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path} was trained with settings that this version of train does not know ({reason}): train again"
+        ) from error
+
+
 def weights(network: Network, settings: Settings) -> dict[str, torch.Tensor]:
     """The part of the network's state that its settings alone do not give, on the CPU."""
     return {

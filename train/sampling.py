@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from birdwatchd.errors import UserError
+from train.manifest import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,20 +28,37 @@ def split(rows: Sequence[Row], settings: Settings) -> tuple[list[Row], list[Row]
         UserError: the manifest does not have a fold that is named, or one fold is named for both.
     """
     test, validation = settings.test_fold, settings.validation_fold
-    if test is None and validation is None:
-        return [row for row in rows if row.split in ("train", "")], [
-            row for row in rows if row.split == "validation"
-        ]
-    if test == validation:
+    if test is not None and test == validation:
         raise UserError(f"fold {test} cannot be validated on and be kept for the test: name two")
     folds = sorted({row.fold for row in rows if row.fold is not None})
     for fold in (test, validation):
         if fold is not None and fold not in folds:
             there = ", ".join(map(str, folds)) or "none"
             raise UserError(f"the manifest has no fold {fold}: its folds are {there}")
-    return [row for row in rows if row.fold not in (test, validation) or row.fold is None], [
-        row for row in rows if validation is not None and row.fold == validation
-    ]
+    parts = divided(rows, settings)
+    return parts["train"], parts["validation"]
+
+
+def divided(rows: Sequence[Row], settings: Settings | None) -> dict[str, list[Row]]:
+    """What a training with these settings takes the rows for: `train`, `validation` and `test`.
+
+    By fold where it `goes_by_fold`, else by the manifest's split; a row without is trained on.
+    """
+    parts: dict[str, list[Row]] = {part: [] for part in SPLITS}
+    if settings is None or not goes_by_fold(rows, settings):
+        for row in rows:
+            parts[row.split or "train"].append(row)
+        return parts
+    part_of = {settings.validation_fold: "validation", settings.test_fold: "test", None: "train"}
+    for row in rows:
+        parts[part_of.get(row.fold, "train")].append(row)
+    return parts
+
+
+def goes_by_fold(rows: Sequence[Row], settings: Settings) -> bool:
+    """Whether the settings name a fold that some of these rows are in: then their split means nothing."""
+    named = {settings.test_fold, settings.validation_fold} - {None}
+    return any(row.fold in named for row in rows)
 
 
 def epoch_order(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,8 @@ from tests.train.stand_in import LABELS, RATE, SECONDS, tone
 from train import checkpoint
 from train.__main__ import train
 from train.calibration import Calibration, read_calibration, write_calibration
-from train.manifest import Row, write_manifest
+from train.export import kept_checkpoint
+from train.manifest import Row, read_manifest, write_manifest
 from train.networks import build
 from train.platt import Line
 from train.settings import load_settings
@@ -90,6 +92,45 @@ def test_evaluate_takes_the_test_rows_of_a_checkpoint(best: Path, manifest: Path
     assert result.exit_code == 0
     assert "macro average precision" in result.stdout
     assert "<p>6 clips" in (tmp_path / "judged" / "report.html").read_text()
+
+
+@pytest.fixture
+def by_fold(best: Path) -> Path:
+    """The same, as if it had been trained on neither of the two folds."""
+    trained = checkpoint.load(best)
+    settings = trained.settings.model_copy(update={"test_fold": 1, "validation_fold": 2})
+    checkpoint.save(best, trained.network, LABELS, settings)
+    return best
+
+
+def test_a_training_by_folds_is_calibrated_and_judged_by_folds(
+    by_fold: Path, manifest: Path, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    rows = read_manifest(manifest)
+    write_manifest(
+        manifest, [replace(row, fold=1 if number < 5 else row.fold) for number, row in enumerate(rows)]
+    )
+    command("calibrate", by_fold, manifest)
+    found = read_calibration(by_fold, LABELS)
+    assert found is not None
+    assert found.said == "precision 0.95 on 7 validation clips of tones.csv"
+    result = command("evaluate", by_fold, manifest, "-o", tmp_path / "judged")
+    assert "judged by fold 1" in result.stderr
+    assert "<p>11 clips" in (tmp_path / "judged" / "report.html").read_text()
+    # A bundle, too, by what it was exported from.
+    bundle = tmp_path / "mine.pt"
+    bundle.write_bytes(tiny_bundle.read_bytes())
+    by_fold.rename(kept_checkpoint(bundle))
+    command("evaluate", bundle, manifest, "-o", tmp_path / "again")
+    assert "<p>11 clips" in (tmp_path / "again" / "report.html").read_text()
+
+
+def test_without_a_test_fold_there_is_nothing_to_judge_by(best: Path, manifest: Path) -> None:
+    trained = checkpoint.load(best)
+    settings = trained.settings.model_copy(update={"validation_fold": 2})
+    checkpoint.save(best, trained.network, LABELS, settings)
+    with pytest.raises(UserError, match=r"trained on all of .*tones\.csv but fold 2"):
+        command("evaluate", best, manifest)
 
 
 def test_evaluate_matches_detections_of_a_bundle_to_events(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ A_FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--precision", type=click.FloatRange(0.01, 1), default=0.95, show_default=True,
               help="Share of a label's detections that shall be right.")  # fmt: skip
 @click.option("--split", default="validation", show_default=True,
-              type=click.Choice(["validation", "test", "all"]), help="Which rows.")  # fmt: skip
+              type=click.Choice(["validation", "test", "all"]), help="Which rows, as its training divided them.")  # fmt: skip
 @click.option(
     "--hop", type=click.FloatRange(0.1, 60), help="Seconds from segment to segment; half a segment."
 )
 def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, hop: float | None) -> None:
-    """Calibrate CHECKPOINT on the validation rows of MANIFEST.
+    """Calibrate CHECKPOINT on the validation rows of MANIFEST, or its validation fold where it was trained by folds.
 
     Platt scaling makes a label's scores as likely as they say; then each label gets the lowest threshold, from 0.7 on,
     with which so many of its detections in these rows are right. Both are kept in a file beside the checkpoint, and
@@ -42,17 +42,22 @@ def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, ho
     from train.evaluate import evaluation
     from train.listener import is_bundle, load_trained, of_trained
     from train.manifest import read_manifest
+    from train.sampling import divided
 
     if is_bundle(checkpoint):
         raise UserError(
             f"{checkpoint} is a bundle: calibrate the checkpoint that lies beside it, and export again"
         )
-    rows = [row for row in read_manifest(manifest) if split in ("all", row.split)]
+    trained = load_trained(checkpoint)
+    rows = read_manifest(manifest)
+    if split != "all":
+        rows = divided(rows, trained.settings)[split]
     if not rows:
         raise UserError(
-            f"{manifest} has no rows for {split}: split it with `birdwatchd-train list`, or say --split all"
+            f"{manifest} has no rows for {split} that {checkpoint} was not trained on: split it with "
+            "`birdwatchd-train list`, or name a validation_fold, and train again"
         )
-    listener = of_trained(load_trained(checkpoint), checkpoint.stem)
+    listener = of_trained(trained, checkpoint.stem)
     scores = heard(listener, rows, hop)
     said = f"precision {precision:g} on {len(scores.rows)} {'' if split == 'all' else split + ' '}clips of {manifest.name}"
     calibration, unreached = calibrated(scores, precision=precision, said=said)

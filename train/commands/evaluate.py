@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from train.events import Matches
     from train.listener import Listener
     from train.manifest import Row
+    from train.settings import Settings
 
 A_FILE = click.Path(path_type=Path, dir_okay=False)
 A_FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -27,7 +28,9 @@ SPLITS = ("train", "validation", "test", "all")
 @click.option("-o", "--output", type=A_FOLDER, default=Path("evaluation"), show_default=True,
               help="Folder for report.html, the pictures and metrics.json.")  # fmt: skip
 @click.option(
-    "--split", type=click.Choice(SPLITS), help="Which rows; test where the manifest has it, else all."
+    "--split",
+    type=click.Choice(SPLITS),
+    help="Which rows, as its training divided them; test where there are some, else all.",
 )
 @click.option("--fold", type=int, help="Only rows of this fold.")
 @click.option(
@@ -52,7 +55,7 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
     """Judge MODEL, a checkpoint or a bundle, by the rows of MANIFEST; or a way to train, with --folds.
 
     By clip a label's score is the mean over the clip; by window it is what the daemon decides on. A claim is a score that
-    reaches its label's threshold. With --folds no MODEL is named: one is trained for each fold of the manifest, and judged by
+    reaches its label's threshold. A MODEL that was trained by folds is judged by its test_fold. With --folds no MODEL is named: one is trained for each fold of the manifest, and judged by
     the fold that it does not know.
 
     \b
@@ -88,19 +91,40 @@ def _judged(model: Path, manifest: Path, options: Mapping[str, Any]) -> Evaluati
     from train.listener import listen
     from train.manifest import read_manifest
 
-    rows = _chosen(read_manifest(manifest), manifest, options["split"], options["fold"])
     listener = listen(model)
+    rows = _chosen(read_manifest(manifest), manifest, _trained_with(model), options["split"], options["fold"])
     scores = heard(listener, rows, options["hop"])
     names = [label.common_name for label in listener.labels]
     return evaluation(listener.name, names, [(scores, listener.threshold_of)])
 
 
-def _chosen(rows: Sequence[Row], manifest: Path, split: str | None, fold: int | None) -> list[Row]:
-    from birdwatchd.errors import UserError
+def _trained_with(model: Path) -> Settings | None:
+    """What a checkpoint was trained with, or a bundle, if what it was exported from lies beside it."""
+    from train.checkpoint import settings_of
+    from train.export import kept_checkpoint
+    from train.listener import is_bundle
 
+    checkpoint = kept_checkpoint(model) if is_bundle(model) else model
+    return settings_of(checkpoint) if checkpoint.is_file() else None
+
+
+def _chosen(
+    rows: Sequence[Row], manifest: Path, settings: Settings | None, split: str | None, fold: int | None
+) -> list[Row]:
+    from birdwatchd.errors import UserError
+    from train.sampling import divided, goes_by_fold
+
+    parts = divided(rows, settings)
     if split is None:
-        split = "test" if any(row.split == "test" for row in rows) else "all"
-    chosen = [row for row in rows if split in ("all", row.split) and fold in (None, row.fold)]
+        split = "test" if parts["test"] else "all"
+        if settings and goes_by_fold(rows, settings):
+            if split == "all":
+                raise UserError(
+                    f"the model was trained on all of {manifest} but fold {settings.validation_fold}, and that chose its "
+                    "best epoch: train with a test_fold too, or say which rows with --split"
+                )
+            say(f"judged by fold {settings.test_fold}, which its training left out")
+    chosen = [row for row in (rows if split == "all" else parts[split]) if fold in (None, row.fold)]
     if not chosen:
         asked = f"split {split}" + ("" if fold is None else f", fold {fold}")
         raise UserError(

@@ -45,7 +45,8 @@ def fit(
     """Train a network on the clips of MANIFEST.
 
     What is best on the rows whose split is validation is kept in OUTPUT/best.pt; rows of the split test are not touched.
-    Where the manifest has folds, `--set validation_fold=2 --set test_fold=1` splits by them instead.
+    Where the manifest has folds, `--set validation_fold=2 --set test_fold=1` splits by them instead, and
+    `calibrate` and `evaluate` keep to that.
 
     Ctrl-C keeps the best checkpoint so far, and --resume goes on after the last whole epoch. Under torchrun, all its processes
     train together: `torchrun --nproc-per-node 2 -m train fit …`.
