@@ -71,16 +71,14 @@ def cross_validate(
     precision: float,
     hearing: Hearing = score,
     validation_share: float = VALIDATION_SHARE,
-) -> list[Judged]:
-    """Each fold, as `judge` has it.
+) -> Iterator[Judged]:
+    """Each fold, as `judge` has it, as soon as it is judged.
 
     Raises:
         UserError: the folds are none, or a training was refused.
     """
-    return [
-        judge(fold, trainer, precision=precision, hearing=hearing)
-        for fold in folds(rows, validation_share=validation_share)
-    ]
+    for fold in folds(rows, validation_share=validation_share):
+        yield judge(fold, trainer, precision=precision, hearing=hearing)
 
 
 def judge(fold: Fold, trainer: Trainer, *, precision: float, hearing: Hearing = score) -> Judged:

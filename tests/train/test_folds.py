@@ -60,7 +60,7 @@ def test_models_are_trained_without_their_test_and_calibrated_on_neither(tmp_pat
         trained[fold] = {row.path for row in (*train, *validation)}
         return stand_in()
 
-    parts = cross_validate(rows, trainer, precision=0.9)
+    parts = list(cross_validate(rows, trainer, precision=0.9))
     assert len(parts) == 3
     for number, (scores, thresholds) in enumerate(parts, 1):
         tested = {one.row.path for one in scores.rows}

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+import train.fit
 from birdwatchd.errors import UserError
 from birdwatchd.model.bundle import read_card
 from tests.train.stand_in import LABELS, RATE, SECONDS, tone
 from train import checkpoint
-from train.__main__ import train
+from train.__main__ import train as main
 from train.calibration import Calibration, read_calibration, write_calibration
 from train.export import kept_checkpoint
 from train.manifest import Row, read_manifest, write_manifest
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from click.testing import Result
+
+    from train.checkpoint import Trained
 
 SMALL = [
     "network=cnn",
@@ -62,7 +66,7 @@ def best(tmp_path: Path) -> Path:
 
 
 def command(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(train, [str(argument) for argument in arguments], catch_exceptions=False)
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def test_calibrate_writes_beside_the_checkpoint_and_names_what_it_cannot_reach(
@@ -171,6 +175,29 @@ def test_evaluate_cross_validates(manifest: Path, tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "judged" / "metrics.json").read_text())
     assert len(figures["folds"]) == 2
     assert "<p>18 clips" in (tmp_path / "judged" / "report.html").read_text()
+
+
+def test_ctrl_c_in_a_cross_validation_tells_what_the_folds_until_then_have_given(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = train.fit.fit
+    turns = iter([1])
+
+    def fit_once(*arguments: Any, **options: Any) -> Trained:
+        if next(turns, None) is None:
+            raise KeyboardInterrupt  # in the midst of the second training
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(train.fit, "fit", fit_once)
+    settings = [part for setting in [*SMALL, "training.max_steps=1"] for part in ("--set", setting)]
+    place = ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path / "judged")]
+    result = CliRunner().invoke(
+        main, ["evaluate", "--folds", str(manifest), *settings, *place], standalone_mode=False
+    )
+    assert isinstance(result.exception, click.Abort)
+    assert "interrupted: 1 of 2 folds were judged" in result.stderr
+    assert "macro average precision" in result.stdout
+    assert "1 of 2 folds" in (tmp_path / "judged" / "report.html").read_text()
 
 
 def test_export_is_forced_past_the_thresholds_of_a_calibration_too(

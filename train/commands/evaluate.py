@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from train.evaluate import Evaluation
     from train.events import Matches
+    from train.folds import Judged
     from train.listener import Listener
     from train.manifest import Row
     from train.settings import Settings
@@ -56,7 +57,7 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
 
     By clip a label's score is the mean over the clip; by window it is what the daemon decides on. A claim is a score that
     reaches its label's threshold. A MODEL that was trained by folds is judged by its test_fold. With --folds no MODEL is named: one is trained for each fold of the manifest, and judged by
-    the fold that it does not know.
+    the fold that it does not know. Ctrl-C ends that, and tells what the folds until then have given.
 
     \b
     Examples:
@@ -78,11 +79,17 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
         raise UserError(
             f"--annotated runs the daemon's own pipeline, which takes bundles: export {files[0]} first"
         )
-    judged = _cross_validated(files[0], options) if options["folds"] else _judged(files[0], files[1], options)
+    judged, interrupted = (
+        _cross_validated(files[0], options)
+        if options["folds"]
+        else (_judged(files[0], files[1], options), False)
+    )
     events, seconds = _events(files[0], options["annotated"]) if options["annotated"] else (None, 0.0)
     page = write_report(options["output"], judged, events, seconds)
     _show(judged, events)
     say(f"written to {page}")
+    if interrupted:
+        raise click.Abort
 
 
 def _judged(model: Path, manifest: Path, options: Mapping[str, Any]) -> Evaluation:
@@ -133,7 +140,8 @@ def _chosen(
     return chosen
 
 
-def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> Evaluation:
+def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evaluation, bool]:
+    """What came of it, and whether Ctrl-C ended it after some of the folds."""
     import tempfile
 
     from train.commands.hearing import heard
@@ -147,6 +155,8 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> Evaluation:
     rows = read_manifest(manifest)
     settings = load_settings(options["config"], options["overrides"])
     labels = labels_in(rows)
+    number = len({row.fold for row in rows if row.fold is not None})
+    parts: list[Judged] = []
     with tempfile.TemporaryDirectory(prefix="birdwatchd-train-") as folder:
 
         def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
@@ -155,15 +165,22 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> Evaluation:
             trained = fit(settings, train_rows, validation_rows, place, labels=labels, cache=options["cache"])
             return of_trained(trained, f"fold {fold}")
 
-        parts = cross_validate(
-            rows,
-            trainer,
-            precision=options["precision"],
-            hearing=lambda listener, some: heard(listener, some, options["hop"]),
-            validation_share=options["validation"],
-        )
-    name = f"{settings.network} on {manifest.name}, {len(parts)} folds"
-    return evaluation(name, [label.common_name for label in labels], parts)
+        try:
+            for part in cross_validate(
+                rows,
+                trainer,
+                precision=options["precision"],
+                hearing=lambda listener, some: heard(listener, some, options["hop"]),
+                validation_share=options["validation"],
+            ):
+                parts.append(part)  # noqa: PERF402 - those before Ctrl-C are wanted
+        except KeyboardInterrupt:
+            say(f"interrupted: {len(parts)} of {number} folds were judged")
+            if not parts:
+                raise click.Abort from None
+    done = f"{number} folds" if len(parts) == number else f"{len(parts)} of {number} folds"
+    name = f"{settings.network} on {manifest.name}, {done}"
+    return evaluation(name, [label.common_name for label in labels], parts), len(parts) < number
 
 
 def _events(bundle: Path, annotated: Path) -> tuple[dict[str, Matches], float]:
