@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from birdwatchd.errors import UserError
+from birdwatchd.model import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,12 +48,24 @@ class Listener:
         )
 
 
-def listen(path: Path) -> Listener:
-    """The model at `path`, with its calibration where it has one.
+def located(model: Path) -> Path:
+    """The file that is meant: the one at that path or, where a mere name is none, the bundle of that name.
+
+    Raises:
+        BundleError: it is a mere name, and the models folder has none of it.
+    """
+    if model.is_file() or len(model.parts) != 1 or model.suffix == catalog.SUFFIX:
+        return model
+    return catalog.find(str(model))
+
+
+def listen(model: Path) -> Listener:
+    """The model at a path, or the bundle of that name, with its calibration where it has one.
 
     Raises:
         UserError: it is neither a checkpoint nor a bundle, or its calibration is of another checkpoint.
     """
+    path = located(model)
     if is_bundle(path):
         from birdwatchd.model.classifier import Classifier
 

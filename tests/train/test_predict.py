@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
 
-from birdwatchd.errors import RecordingError
+from birdwatchd.errors import BundleError, RecordingError
 from tests.train.stand_in import RATE, stand_in, tone
 from train.__main__ import train
+from train.listener import located
 from train.predict import predict, recordings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def change(folder: Path) -> Path:
@@ -63,3 +62,22 @@ def test_the_command_reports_what_it_cannot_read_and_goes_on(tmp_path: Path, tin
     assert header.startswith("file,start_seconds,end_seconds,rank,scientific_name")
     assert row.startswith(f"{good},0.000,4.000,1,Testus bassus,Low Tone,0.9")
     assert row.endswith(",true")
+
+
+def test_a_bundle_in_the_models_folder_goes_by_its_name(
+    tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    bundle = tmp_path / "birdwatchd" / "models" / "garden.pt"
+    bundle.parent.mkdir(parents=True)
+    shutil.copy(tiny_bundle, bundle)
+    good = tone(tmp_path / "good.wav", "Testus bassus", seconds=4.0)
+    result = CliRunner().invoke(train, ["predict", "garden", str(good), "-k", "1"], catch_exceptions=False)
+    assert "Testus bassus" in result.stdout
+    # What the user has there comes first, and a path is a path.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "garden").write_bytes(tiny_bundle.read_bytes())
+    assert located(Path("garden")) == Path("garden")
+    assert located(Path("training/garden")) == Path("training/garden")
+    with pytest.raises(BundleError, match="did you mean 'garden'"):
+        located(Path("gardn"))

@@ -53,7 +53,7 @@ SPLITS = ("train", "validation", "test", "all")
               help="Share of the other folds to validate and calibrate on, with --folds. 0: train on all, through all "
               "epochs, uncalibrated.")  # fmt: skip
 def evaluate(files: tuple[Path, ...], **options: Any) -> None:
-    """Judge MODEL, a checkpoint or a bundle, by the rows of MANIFEST; or a way to train, with --folds.
+    """Judge MODEL, a checkpoint or a bundle (its path or name), by the rows of MANIFEST; or a way to train, with --folds.
 
     By clip a label's score is the mean over the clip; by window it is what the daemon decides on. A claim is a score that
     reaches its label's threshold. A MODEL that was trained by folds is judged by its test_fold. With --folds no MODEL is named: one is trained for each fold of the manifest, and judged by
@@ -66,7 +66,7 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
       birdwatchd-train evaluate --folds birds.csv --set network=birdnet
     """
     from birdwatchd.errors import UserError
-    from train.listener import is_bundle
+    from train.listener import is_bundle, located
     from train.report import write_report
 
     if len(files) != (1 if options["folds"] else 2):
@@ -75,16 +75,17 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
         raise UserError(
             "--annotated judges one bundle, and --folds makes several checkpoints: give one of them"
         )
-    if options["annotated"] and files[0].is_file() and not is_bundle(files[0]):
+    model = files[0] if options["folds"] else located(files[0])
+    if options["annotated"] and model.is_file() and not is_bundle(model):
         raise UserError(
-            f"--annotated runs the daemon's own pipeline, which takes bundles: export {files[0]} first"
+            f"--annotated runs the daemon's own pipeline, which takes bundles: export {model} first"
         )
     judged, interrupted = (
         _cross_validated(files[0], options)
         if options["folds"]
-        else (_judged(files[0], files[1], options), False)
+        else (_judged(model, files[1], options), False)
     )
-    events, seconds = _events(files[0], options["annotated"]) if options["annotated"] else (None, 0.0)
+    events, seconds = _events(model, options["annotated"]) if options["annotated"] else (None, 0.0)
     page = write_report(options["output"], judged, events, seconds)
     _show(judged, events)
     say(f"written to {page}")

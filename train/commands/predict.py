@@ -44,15 +44,15 @@ def predict(
 ) -> None:
     """Tell the best labels of recordings, files or folders, with their scores.
 
-    MODEL is a checkpoint or a bundle. A score that reaches its label's threshold is a claim. A file's score is the
+    MODEL is a checkpoint or a bundle, by its path or, in the models folder, by its name. A score that reaches its label's threshold is a claim. A file's score is the
     highest of its segments'. A table on a terminal, else CSV. A file that cannot be read is reported, and the rest go
     on: the exit status is 1 then.
 
     \b
     Examples:
       birdwatchd-train predict training/best.pt dawn.wav
-      birdwatchd-train predict mine.pt recordings/ --top 1 > heard.csv
-      birdwatchd-train predict mine.pt dawn.wav --over-time
+      birdwatchd-train predict garden recordings/ --top 1 > heard.csv
+      birdwatchd-train predict garden dawn.wav --over-time
     """
     from birdwatchd.errors import RecordingError
     from train.listener import listen
