@@ -94,6 +94,20 @@ def test_only_what_stands_out_is_cut(tmp_path: Path) -> None:
     ]
 
 
+def test_recordings_in_which_nothing_stands_out_are_named_and_not_counted(tmp_path: Path) -> None:
+    sound = noise(20, level=0.005)
+    sound[80_000:88_000] += tone(1, hertz=3000)
+    write(tmp_path / "recs" / "x" / "call.wav", sound)
+    for number in range(6):
+        write(tmp_path / "recs" / "background" / f"rain{number}.wav", noise(9, seed=number))
+    result = run(tmp_path / "recs", "-o", tmp_path / "clips", "--activity")
+    assert result.stdout == f"1 clips from 1 recording(s) in {tmp_path / 'clips'}\n"
+    assert "no clip from 6 recording(s), nothing stands out; try a lower --above-db" in result.stderr
+    assert str(tmp_path / "recs" / "background" / "rain4.wav") in result.stderr
+    assert "rain5" not in result.stderr
+    assert "… and 1 more" in result.stderr
+
+
 def test_around_annotations_with_all_labels_that_are_heard(tmp_path: Path) -> None:
     recording = write(tmp_path / "a.wav", noise(60))
     lines = "10.0\t11.0\tgreat tit\n11.0\t11.8\trobin\n30.0\t38.0\twren/song\n"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from train.crop import Cut, Cutter
 
 _ABOVE_DB = 6.0
+_SHOWN = 5
+"""Recordings that are named of those that gave no clip."""
 
 
 @click.command(short_help="Cut recordings into clips: all, around activity, or around annotations.")
@@ -65,7 +67,8 @@ _ABOVE_DB = 6.0
 def crop(recordings: Sequence[Path], **options: Any) -> None:
     """Cut RECORDINGS, files or folders, into clips of one length, mono, 16 bit, at the recording's own rate.
 
-    In a folder with a folder for each class, the class is the label. A clip is named RECORDING__FROM-TO, and
+    In a folder with a folder for each class, the class is the label. Steady rain or wind has no activity: cut background
+    without --activity. A clip is named RECORDING__FROM-TO, and
     manifest.csv says what it was cut from, so that `birdwatchd-train list` never parts pieces of one recording.
 
     \b
@@ -88,12 +91,15 @@ def crop(recordings: Sequence[Path], **options: Any) -> None:
         for file in find([source])
     ]
     cutter = Cutter(options["output"], cut, alone=len(jobs) == 1)
-    made, failures = 0, []
+    made, failures, barren = 0, [], []
     try:
         with _progress() as bar:
             for recording, label in bar.track(jobs, description="cutting"):
                 try:
-                    made += len(cutter.cut(recording, label))
+                    count = len(cutter.cut(recording, label))
+                    made += count
+                    if not count:
+                        barren.append(recording)
                 except RecordingError as error:
                     failures.append(str(error))
     finally:
@@ -105,7 +111,14 @@ def crop(recordings: Sequence[Path], **options: Any) -> None:
         raise UserError(
             f"no clip was cut from {len(jobs)} recording(s): {failures[0] if failures else _why_nothing(cut)}"
         )
-    click.echo(f"{made} clips from {len(jobs) - len(failures)} recording(s) in {options['output']}")
+    if barren:
+        say(f"no clip from {len(barren)} recording(s), {_why_nothing(cut)}:")
+        for recording in barren[:_SHOWN]:
+            say(f"  {recording}")
+        if len(barren) > _SHOWN:
+            say(f"  … and {len(barren) - _SHOWN} more")
+    fruitful = len(jobs) - len(failures) - len(barren)
+    click.echo(f"{made} clips from {fruitful} recording(s) in {options['output']}")
 
 
 def _cut(options: dict[str, Any]) -> Cut:
