@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from birdwatchd.audio.recording import sound_files
 from birdwatchd.errors import UserError
+from train.crop import MANIFEST, folder_name
 from train.manifest import Row, read_manifest
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ _MARKS = {
 def from_folders(folder: Path) -> Gathered:
     """One class for each folder in `folder`; a folder with sound and no folders is a class by itself.
 
+    What `crop` wrote down there counts too: other labels of a clip, and the recording that it is of, even when it was
+    moved into another class's folder.
+
     Raises:
         UserError: there is no sound in it.
     """
@@ -140,7 +144,28 @@ def from_folders(folder: Path) -> Gathered:
         for place in classes
         if place.name not in heard
     ]
-    return Gathered([Row(path, (name,), group=_recording(path)) for name, path in inside], notes)
+    cuts, faults = _cuts(folder)
+    moved = {cut.path.name: cut for cut in cuts.values() if not cut.path.is_file()}
+    rows = []
+    for name, path in inside:
+        cut = cuts.get(path.resolve())
+        agrees = cut is not None and bool(cut.labels) and folder_name(cut.labels[0]) == name
+        labels = cut.labels if cut is not None and agrees else (name,)
+        origin = cut or moved.get(path.name)
+        rows.append(Row(path, labels, group=(origin.group if origin else "") or _recording(path)))
+    return Gathered(rows, [*notes, *faults])
+
+
+def _cuts(folder: Path) -> tuple[dict[Path, Row], list[str]]:
+    """The clips in the folder that `crop` wrote down, by path, and a sentence where that cannot be read."""
+    table = folder / MANIFEST
+    if not table.is_file():
+        return {}, []
+    try:
+        found = read_manifest(table) if kind_of(table) == "manifest" else []
+    except UserError as error:
+        return {}, [f"clips have the labels of their folders alone: {error}"]
+    return {row.path.resolve(): row for row in found if not row.start and row.end is None}, []
 
 
 def _recording(path: Path) -> str:

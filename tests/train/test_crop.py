@@ -127,6 +127,39 @@ def test_around_annotations_with_all_labels_that_are_heard(tmp_path: Path) -> No
     }
 
 
+def test_the_list_of_clips_has_all_of_their_labels_and_follows_those_that_were_moved(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    for day in ("mon", "tue"):
+        recording = write(tmp_path / day / "a.wav", noise(60, seed=ord(day[0])))
+        lines = "10.0\t11.0\tgreat tit\n11.0\t11.8\trobin\n20.0\t21.0\trobin\n30.0\t32.0\twren/song\n"
+        (tmp_path / "a.txt").write_text(lines)
+        run(recording, "-o", clips, "--annotations", tmp_path / "a.txt")
+    # The user hears that one is of another bird; of Tuesday's recording it is all the same.
+    (clips / "robin" / "a (2)__19.000-22.000.wav").rename(clips / "great tit" / "a (2)__19.000-22.000.wav")
+
+    def listed() -> tuple[Result, dict[str, tuple[tuple[str, ...], str]]]:
+        words = [str(clips), "--split", "1,0,0", "-o", str(tmp_path / "m.csv")]
+        result = CliRunner().invoke(list_, words, standalone_mode=False, catch_exceptions=False)
+        found = read_manifest(tmp_path / "m.csv")
+        return result, {row.path.name: (row.labels, row.group) for row in found}
+
+    _, rows = listed()
+    monday, tuesday = str(tmp_path / "mon" / "a.wav"), str(tmp_path / "tue" / "a.wav")
+    assert rows == {
+        "a__9.000-12.000.wav": (("great tit", "robin"), monday),
+        "a__19.000-22.000.wav": (("robin",), monday),
+        "a__29.500-32.500.wav": (("wren/song",), monday),
+        "a (2)__9.000-12.000.wav": (("great tit", "robin"), tuesday),
+        "a (2)__19.000-22.000.wav": (("great tit",), tuesday),
+        "a (2)__29.500-32.500.wav": (("wren/song",), tuesday),
+    }
+    (clips / "manifest.csv").write_text("path,labels\n,x\n")
+    result, rows = listed()
+    assert rows["a__9.000-12.000.wav"] == (("great tit",), "a")
+    assert "clips have the labels of their folders alone: " in result.stderr
+    assert "manifest.csv:2: there is no path" in result.stderr
+
+
 def test_annotations_of_other_recordings_are_told(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("file,start,end,label\na.wav,1,2,x\nb.wav,1,2,x\n")
     result = run(

@@ -82,7 +82,7 @@ _SHOWN = 5
 def list_(sources: Sequence[Path], **options: Any) -> None:
     """Make a manifest of SOURCES: what each clip holds, and whether it is for training, validation or testing.
 
-    A source is a folder with a folder for each class, the table of ESC-50 or UrbanSound8K, any table with the columns
+    A source is a folder with a folder for each class (and what `crop` wrote down of its clips), the table of ESC-50 or UrbanSound8K, any table with the columns
     path and label (and fold, group), a list of path<TAB>label lines, another manifest, or the database of birdwatchd:
     of that, detections that somebody judged, on the review page or in the JSON file beside the clip ("reviewed": true, or
     "verdict": "right"): right ones with their species, others with that which was heard instead, wrong ones as sound
