@@ -203,6 +203,22 @@ def test_urbansound8k_is_found_in_its_fold_folders(tmp_path: Path) -> None:
     ]
 
 
+def test_the_files_of_a_table_may_lie_elsewhere(tmp_path: Path) -> None:
+    write(tmp_path / "disk" / "1-100-A-0.wav", noise(5))
+    (tmp_path / "esc50.csv").write_text("filename,fold,category,src_file\n1-100-A-0.wav,1,dog,100\n")
+    words = ("--audio", tmp_path / "disk", "--split", "1,0,0")
+    _, rows = run(tmp_path / "esc50.csv", *words, output=tmp_path / "m.csv")
+    assert [(row.path, row.labels, row.group) for row in rows] == [
+        (tmp_path / "disk" / "1-100-A-0.wav", ("dog",), "100")
+    ]
+    write(tmp_path / "disk" / "fold2" / "7-3-0-0.wav", noise(4, seed=1))
+    (tmp_path / "us8k.csv").write_text("slice_file_name,fsID,fold,class\n7-3-0-0.wav,7,2,siren\n")
+    _, rows = run(tmp_path / "us8k.csv", *words, output=tmp_path / "m.csv")
+    assert [(row.path, row.labels) for row in rows] == [
+        (tmp_path / "disk" / "fold2" / "7-3-0-0.wav", ("siren",))
+    ]
+
+
 def test_a_table_that_points_nowhere(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\nx/a.wav,dog\n")
     with pytest.raises(UserError, match=r"none of the 1 files of .*such as x/a.wav: say with --audio"):
