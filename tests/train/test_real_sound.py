@@ -112,6 +112,7 @@ def test_what_is_heard_at_other_pitches_goes_into_the_bundle(tmp_path: Path) -> 
     assert parity(network, tmp_path / "mine.pt", real) <= MAY_DIFFER
 
 
+@needs_shared
 @needs_birdnet
 def test_a_head_on_birdnet_tells_warblers_apart_that_it_was_not_trained_on(tmp_path: Path) -> None:
     labels = {"Acrocephalus_arundinaceus", "Acrocephalus_palustris"}
