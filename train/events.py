@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from train.manifest import to_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from train.manifest import Row
@@ -98,8 +98,12 @@ def total(matches: Mapping[str, Matches]) -> Matches:
     )
 
 
-def detections_in(paths: Iterable[Path], bundle: Path) -> tuple[list[Span], float, list[str]]:
+def detections_in(
+    paths: Iterable[Path], bundle: Path, progress: Callable[[int, float], object] = lambda *_: None
+) -> tuple[list[Span], float, list[str]]:
     """What the daemon would report of these recordings with the bundle: detections, seconds heard, faults.
+
+    `progress` is told now and then how many recordings are done, and how many seconds were heard so far.
 
     Every recording runs through the pipeline of `birdwatchd analyze`, with the default settings and the card's
     thresholds, and without a place, so that every label may be reported.
@@ -115,11 +119,20 @@ def detections_in(paths: Iterable[Path], bundle: Path) -> tuple[list[Span], floa
     config = settle(None, {})
     refuse_unfit(config, {}, read_card(bundle))
     spans: list[Span] = []
-    seconds = 0.0
+    seconds = read = 0.0
     faults: list[str] = []
+    done = 0
+
+    def heard(more: float) -> None:
+        nonlocal read
+        read += more
+        progress(done, read)
+
     with Worker(Settings(config, bundle)) as worker:
         for path in paths:
-            findings = worker.analyse(Task(path, Site()), lambda _: None)
+            findings = worker.analyse(Task(path, Site()), heard)
+            done += 1
+            progress(done, read)
             seconds += findings.seconds
             if findings.failure:
                 faults.append(findings.failure)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import train.fit
 from birdwatchd.errors import UserError
 from birdwatchd.model.bundle import read_card
+from tests.train.screen import on_a_terminal
 from tests.train.stand_in import LABELS, RATE, SECONDS, tone
 from train import checkpoint
 from train.__main__ import train as main
@@ -137,20 +138,17 @@ def test_without_a_test_fold_there_is_nothing_to_judge_by(best: Path, manifest: 
         command("evaluate", best, manifest)
 
 
-def test_evaluate_matches_detections_of_a_bundle_to_events(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_evaluate_matches_detections_of_a_bundle_to_events_and_shows_how_much_it_has_heard(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     sound = tone(tmp_path / "dawn.wav", "Testus altus", seconds=12.0)
     rows = [Row(sound, ("Testus altus",), 1.0, 3.0), Row(sound, ("Testus bassus",), 5.0, 6.0)]
     write_manifest(tmp_path / "events.csv", rows)
-    result = command(
-        "evaluate",
-        tiny_bundle,
-        tmp_path / "events.csv",
-        "--annotated",
-        tmp_path / "events.csv",
-        "-o",
-        tmp_path / "out",
-    )
-    assert "1 of 2 events found by 1 detections, 0 of them false" in result.stdout
+    words = [tiny_bundle, tmp_path / "events.csv", "--annotated", tmp_path / "events.csv"]
+    with on_a_terminal(monkeypatch) as screen:
+        main.main(["evaluate", *map(str, words), "-o", str(tmp_path / "out")], standalone_mode=False)
+    assert "1 of 2 events found by 1 detections, 0 of them false" in capsys.readouterr().out
+    assert "1/1 0.2 min of sound" in screen.text
     events = json.loads((tmp_path / "out" / "metrics.json").read_text())["events"]
     assert events["Testus altus"] == {"events": 1, "found": 1, "detections": 1, "false": 0}
 

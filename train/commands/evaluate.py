@@ -185,11 +185,14 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evalua
 
 
 def _events(bundle: Path, annotated: Path) -> tuple[dict[str, Matches], float]:
+    from train.commands.hearing import listening
     from train.events import Span, detections_in, events_of, match
     from train.manifest import read_manifest
 
     rows = read_manifest(annotated)
-    found, seconds, faults = detections_in(dict.fromkeys(row.path for row in rows), bundle)
+    recordings = dict.fromkeys(row.path for row in rows)
+    with listening(len(recordings)) as told:
+        found, seconds, faults = detections_in(recordings, bundle, told)
     for fault in faults:
         say(f"left out: {fault}")
     events: list[Span] = events_of(rows)

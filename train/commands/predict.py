@@ -12,7 +12,7 @@ import click
 from birdwatchd.cli.screen import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from train.predict import Prediction
 
@@ -55,6 +55,7 @@ def predict(
       birdwatchd-train predict garden dawn.wav --over-time
     """
     from birdwatchd.errors import RecordingError
+    from train.commands.hearing import listening
     from train.listener import listen
     from train.predict import predict as predictions
     from train.predict import recordings
@@ -63,19 +64,25 @@ def predict(
     listener = listen(model)
     failed = 0
 
-    def found() -> Iterable[Prediction]:
+    def found(told: Callable[[int, float], None]) -> Iterable[Prediction]:
         nonlocal failed
-        for file in files:
+        for number, file in enumerate(files):
+            told(number, 0.0)
             try:
                 yield from predictions(listener, file, top=top, hop_seconds=hop, over_time=over_time)
             except RecordingError as error:
                 failed += 1
                 say(f"birdwatchd-train: {error}")
 
-    if sys.stdout.isatty() and not as_csv:
-        _show(found())
+    on_screen = sys.stdout.isatty()
+    if on_screen and not as_csv:
+        with listening(len(files)) as told:
+            heard = list(found(told))
+        _show(heard)
     else:
-        _write(found())
+        # On a screen the lines themselves tell how far it is.
+        with listening(len(files), silent=on_screen) as told:
+            _write(found(told))
     if failed:
         sys.exit(1)
 
