@@ -10,8 +10,6 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from birdwatchd.config.address import shown
 from birdwatchd.config.kinds import SAID
 from birdwatchd.config.mistake import KeyPath, printable, spelt
@@ -88,16 +86,14 @@ def _sentence(faults: list[Fault], document: Document, root: type[BaseModel]) ->
         return "is empty; it takes one or more"
     if "union_tag_invalid" in types:
         kinds = list(kind.models)
-        return f"must be {choice(kinds)}, is {_shown(part)}{_meant(part, kinds)}"
+        return f"must be {choice(kinds)}{_given(kind, part)}{_meant(part, kinds)}"
     if types & SAID_BY_PLUGIN:
         return next(fault.takes for fault in faults if fault.type in SAID_BY_PLUGIN)
     said = next((fault for fault in faults if fault.type == SAID), None)
     if said is not None and len(kind.members) == 1:
-        # What stands where a secret belongs may be one.
-        given = "" if kind.members[0].annotation is SecretStr else f", is {_shown(part)}"
-        return f"must be {said.takes}{given}{'; ' * bool(said.hint)}{said.hint}"
+        return f"must be {said.takes}{_given(kind, part)}{'; ' * bool(said.hint)}{said.hint}"
     takes = kind.bounds if types <= OUT_OF_RANGE and kind.bounds else kind.words
-    return f"must be {takes}, is {_shown(part)}{_meant(part, kind.choices)}{_read_otherwise(kind, part)}"
+    return f"must be {takes}{_given(kind, part)}{_meant(part, kind.choices)}{_read_otherwise(kind, part)}"
 
 
 def _unknown(spot: Place, root: type[BaseModel]) -> str:
@@ -125,24 +121,29 @@ def _meant(part: Part, choices: Iterable[str]) -> str:
     return f"; did you mean {close}?" if close else ""
 
 
-def _shown(part: Part) -> str:
-    """The value as it stands in the file, with `${NAME}` and not what the variable holds; of an address, what may be shown."""
+def _given(kind: Kind, part: Part) -> str:
+    """`, is …`: the value as it stands in the file, with `${NAME}` and not what the variable holds; of an address, what may be shown."""
     if part.children is not None:
-        return "a list" if isinstance(part.children, list) else "a section of settings"
+        return ", is a list" if isinstance(part.children, list) else ", is a section of settings"
     if part.written == "" or part.value is None:
-        return "empty"
+        return ", is empty"
+    if kind.holds_secrets:
+        return ""  # what stands where a secret belongs may be one
     text = printable(shown(part.written))
-    return json.dumps(text, ensure_ascii=False) if part.quoted or " " in text else text
+    return f", is {json.dumps(text, ensure_ascii=False) if part.quoted or ' ' in text else text}"
 
 
 def _read_otherwise(kind: Kind, part: Part) -> str:
     """What to do where YAML takes a bare word for something else than what was meant."""
     value: Any = part.value
     text = printable(part.written)
+    hidden = kind.holds_secrets or shown(part.written) != part.written
     if part.children is not None or value is None:
         return ""
     if isinstance(value, str):
-        return f"; write [{text}]" if kind.item is not None else ""
+        if kind.item is None:
+            return ""
+        return "; put it in [ ]" if hidden else f"; write [{text}]"
     if isinstance(value, bool):
         read_as = str(value).lower()
     elif isinstance(value, dt.date):
@@ -153,5 +154,7 @@ def _read_otherwise(kind: Kind, part: Part) -> str:
         read_as = "" if kind.takes_number else "a number"
     if not read_as or not (kind.takes_text or ":" in text):
         return ""
+    if hidden:
+        return "; put it in quotes, as YAML does not read it as text" if kind.takes_text else ""
     quotes = f'; put it in quotes: "{text}"' if kind.takes_text else ""
     return f", which YAML reads as {read_as}{quotes}"

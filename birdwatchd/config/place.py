@@ -115,6 +115,14 @@ class Kind:
         return Kind.of(get_args(self.annotation)[0]) if get_origin(self.annotation) is tuple else None
 
     @property
+    def holds_secrets(self) -> bool:
+        """Whether a secret stands here, or in the list or mapping that stands here."""
+        return any(
+            member.annotation is SecretStr or any(one.holds_secrets for one in _inside(member))
+            for member in self.members
+        )
+
+    @property
     def takes_number(self) -> bool:
         """Whether a number may stand here."""
         return any(member.annotation in (int, float) for member in self.members)
@@ -166,6 +174,13 @@ def _is_model(annotation: Any) -> bool:
 
 def _is_literal(kind: Kind) -> bool:
     return get_origin(kind.annotation) is Literal
+
+
+def _inside(kind: Kind) -> list[Kind]:
+    """What the items of a list, or the values of a mapping, are."""
+    if get_origin(kind.annotation) is dict:
+        return [Kind.of(get_args(kind.annotation)[1])]
+    return [] if kind.item is None else [kind.item]
 
 
 def _words(kind: Kind) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from birdwatchd.config.load import load
+from birdwatchd.dispatch.plugins import schemas
 from birdwatchd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ MICROPHONE = "sources: [{kind: microphone, name: a}]\n"
         (
             "deciding: {exclude: Parus}",
             "deciding.exclude: must be a list, each item text, is Parus; write [Parus]",
+        ),
+        (
+            "deciding: {exclude: 'rtsp://me:swordfish@cam/1'}",
+            'deciding.exclude: must be a list, each item text, is "rtsp://***@cam/1"; put it in [ ]',
         ),
         ("deciding: 5", "deciding: must be settings, is 5"),
         ("deciding: [a]", "deciding: must be settings, is a list"),
@@ -197,6 +202,42 @@ def test_a_wrong_source_is_one_sentence_with_its_line(
     text = f"sources:\n- {{kind: microphone, name: a}}\n- {source}\n"
     assert refusal(text).startswith(f"config.yaml:3: sources[1].{sentence}")
     assert "\n" not in refusal(text)
+
+
+ADDRESS = "an address as Apprise writes them, such as ntfy://my-birds"
+
+
+@pytest.mark.parametrize(
+    ("action", "setting", "sentence"),
+    [
+        (
+            "notify, urls: 'ntfy://me:swordfish@host/birds'",
+            "urls",
+            f"must be a list, each item {ADDRESS}; put it in [ ]",
+        ),
+        ("notify, urls: tgram://swordfish/1", "urls", f"must be a list, each item {ADDRESS}; put it in [ ]"),
+        ("notify, urls: [[swordfish]]", "urls[0]", f"must be {ADDRESS}, is a list"),
+        (
+            "webhook, url: 'http://a', headers: 'Authorization: swordfish'",
+            "headers",
+            "must be a mapping of names, each to text",
+        ),
+        (
+            "mqtt, host: a, username: b, password: 5318008",
+            "password",
+            "must be text; put it in quotes, as YAML does not read it as text",
+        ),
+        ("mqtt, host: a, username: b, password: [swordfish]", "password", "must be text, is a list"),
+    ],
+)
+def test_where_a_secret_belongs_nothing_is_shown(
+    action: str, setting: str, sentence: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"{MICROPHONE}actions:\n- {{name: b, kind: {action}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(config, {}, schemas())
+    assert str(caught.value) == f"{config}:3: actions[0].{setting}: {sentence}"
 
 
 @pytest.mark.parametrize(
