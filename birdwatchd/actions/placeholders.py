@@ -32,7 +32,7 @@ MEANINGS = {
     "id": "the detection's id, the same in the database and in all messages",
     "clip": "path of its files without their suffix; the sound is at `{clip}.flac`, pictures at `{clip}_1.jpg` …",
     "page_url": "address of the detection's page, empty when there is none that others can reach (docs/web.md)",
-    "clip_url": "address of its sound there, which may be written only later; empty when none will be kept",
+    "clip_url": "address of its sound there, which may be written only later; empty unless it will be kept",
     "count_today": "how often this species was heard today, this one included",
 }
 """Every placeholder, and what it stands for. Times are the station's own."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from birdwatchd.config.schema import Config, Web
+    from birdwatchd.config.trigger import ActionConfig
     from birdwatchd.domain import Detection, Tally
 
 
@@ -32,9 +33,8 @@ class Links:
         """Those that a config makes."""
         zone, place = station_zone(config.location), config.location
         sky = Sky(place, zone) if place else None
-        return cls(
-            config.web, [Rules(action, zone, sky) for action in config.actions if action.kind == "save_clip"]
-        )
+        keepers = [action for action in config.actions if action.kind == "save_clip" and not is_paced(action)]
+        return cls(config.web, [Rules(action, zone, sky) for action in keepers])
 
     def page(self, detection: Detection) -> str:
         """Of a detection."""
@@ -61,6 +61,13 @@ def base_of(web: Web) -> str:
 def keeps(rules: Rules, detection: Detection, tally: Tally) -> bool:
     """Whether an action acts on it, or will when it has ended, as far as it is known now."""
     return any(not rules.refusal(replace(detection, state=state), tally) for state in ("started", "ended"))
+
+
+def is_paced(action: ActionConfig) -> bool:
+    """Whether it leaves out detections that fit its rules, for those before them: nobody knows of the next whether it is kept."""
+    return bool(
+        action.cooldown_seconds or action.overall_cooldown_seconds or action.when.at_most_per_hour is not None
+    )
 
 
 def _is_every_address(address: str) -> bool:

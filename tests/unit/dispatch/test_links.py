@@ -76,6 +76,10 @@ def test_with_tokens_alone_there_is_sound_and_no_page() -> None:
         ({"when": {"sources": ["pond"]}}, False),
         ({"when": {"min_score": 0.99}}, False),
         ({"enabled": False}, False),
+        # Of those that keep one now and then nobody knows which.
+        ({"cooldown_seconds": 300}, False),
+        ({"overall_cooldown_seconds": 300}, False),
+        ({"when": {"at_most_per_hour": 6}}, False),
     ],
 )
 @pytest.mark.parametrize("state", ["started", "ended"])
