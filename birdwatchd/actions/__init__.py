@@ -57,11 +57,11 @@ class Context(Protocol):
 
     @property
     def page_url(self) -> str:
-        """Of the detection's page, for a message to link to; empty when there is none that others can reach."""
+        """Address of the detection's page, for a message to link to; empty when there is none that others can reach."""
 
     @property
     def clip_url(self) -> str:
-        """Of the sound of its clip, which may be written only later; empty when none will be, or there is no page."""
+        """Address of the sound of its clip, which may be written only later; empty unless it will be, and there is a page."""
 
     def clip(self, before_seconds: float, after_seconds: float) -> Clip | str:
         """The detection's sound with so much around it, from the ring; or the reason why there is none, in words."""

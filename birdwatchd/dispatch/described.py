@@ -60,13 +60,13 @@ A kind of action is a class in any installed package, named by an entry point in
 Only `run` has to be written. What a class may say besides (`birdwatchd/actions/__init__.py` is the whole contract, with
 `durability`, `batch_size` and what else stands on the class):
 
-| method | what it is for |
+| member | what it is for |
 | --- | --- |
 """
 ASKED = """
-What its `context` can do, beside its fields (`node`, `location`, `zone`, `clips_folder`, `delivery`):
+What its `context` has, beside its fields (`node`, `location`, `zone`, `clips_folder`, `delivery`):
 
-| method | what it is for |
+| member | what it is for |
 | --- | --- |
 """
 
@@ -119,7 +119,7 @@ def reference(plugins: Plugins) -> str:
     for kind in plugins:
         if plugins.is_built_in(kind):
             lines += _page(kind, plugins)
-    return "\n".join([*lines, PLUGINS]) + _methods(Action) + ASKED + _methods(Context)
+    return "\n".join([*lines, PLUGINS]) + _members(Action) + ASKED + _members(Context)
 
 
 def _page(kind: str, plugins: Plugins) -> Iterator[str]:
@@ -135,10 +135,10 @@ def _page(kind: str, plugins: Plugins) -> Iterator[str]:
             yield from table(section)
 
 
-def _methods(contract: type) -> str:
-    """Rows of a table: what can be called, in the order of its code, and its docstring."""
+def _members(contract: type) -> str:
+    """Rows of a table: methods and properties, in the order of its code, and the docstring of each."""
     return "".join(
-        f"| `{name}` | {' '.join(inspect.getdoc(member).split())} |\n"  # type: ignore[union-attr] # each has one
+        f"| `{name}{'()' * inspect.isfunction(member)}` | {' '.join(inspect.getdoc(member).split())} |\n"  # type: ignore[union-attr] # each has one
         for name, member in vars(contract).items()
         if (inspect.isfunction(member) or isinstance(member, property)) and not name.startswith("_")
     )
