@@ -22,12 +22,10 @@ class Heads:
         told = asyncio.Event()
 
         async def send_head(message: Message) -> None:
-            if told.is_set():
-                return
             if message["type"] == "http.response.start":
-                told.set()
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+                told.set()  # not before: whoever hears of a disconnection stops sending
 
         pieces: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from starlette.responses import StreamingResponse
 
 from birdwatchd.web.app import create_app
+from birdwatchd.web.heads import Heads
 from tests.rows import detection
 from tests.web.keeping import keep_sound
 from tests.web.made_up import asked, client_of, made_up
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.web.station import Station
@@ -100,3 +103,27 @@ def test_what_can_be_asked_of_an_address_is_said(
     assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
     if "GET" not in allowed:
         assert client.head(f"{prefix}{path}").headers["allow"] == allowed
+
+
+def test_a_slow_client_gets_the_whole_head() -> None:
+    """Whoever hears of a disconnection ends what it is sending."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"more"
+            await asyncio.sleep(0)
+
+    sent = list[str]()
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        for _ in range(20):  # others get their turn, as where a client does not take what it is sent
+            await asyncio.sleep(0)
+        sent.append(message["type"])
+
+    app: Any = Heads(StreamingResponse(endless()))
+    asyncio.run(asyncio.wait_for(app(asked("HEAD", "/"), receive, send), 60))
+    assert sent == ["http.response.start", "http.response.body"]
