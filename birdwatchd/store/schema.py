@@ -6,7 +6,7 @@ names stand in every row, so that a row says what was heard even when the model 
 
 from __future__ import annotations
 
-from birdwatchd.store.triggers import COUNTS, REJECTED
+from birdwatchd.store.triggers import COUNTED, REJECTED
 
 APPLICATION_ID = 0x62697264
 """What the file says it is: `bird`, where SQLite keeps four bytes for it."""
@@ -178,7 +178,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     _CLOCK,
     _BOOTS,
     _REVIEWS,
-    COUNTS,
+    COUNTED,
     REJECTED,
 )
 """Step n leads from version n to n + 1; SQLite's `user_version` counts them."""

@@ -60,7 +60,7 @@ def _counting(what: str = "TRUE") -> tuple[str, ...]:
     )
 
 
-COUNTS = (
+COUNTED = (
     "CREATE INDEX detections_by_score ON detections (scientific_name, score)",
     # What to add to UTC for the station's own time, from when on: written by counts.py, and empty before that.
     """
