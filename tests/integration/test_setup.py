@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ case "$*" in
     *install*)
         "/usr/sbin/policy-rc.d" mosquitto start
         echo "policy $?" >>/said
+        cp /usr/sbin/policy-rc.d /kept
         systemctl enable mosquitto nginx
         [ ! -e /fails ] ;;
 esac
@@ -52,9 +55,17 @@ def test_services_that_come_with_packages_are_not_started(tmp_path: Path, *, fai
         wanted = machine.root / "etc/systemd/system/multi-user.target.wants"
         if not fails:
             assert not [name for name in ("mosquitto", "nginx") if (wanted / f"{name}.service").is_symlink()]
+        # One that a setup left behind when it was killed is replaced, and stops nobody who got its number since.
+        ours = (machine.root / "kept").read_text()
+        left = re.sub(r"(kill -0 |/proc/)\d+", rf"\g<1>{os.getpid()}", ours)
+        policy.write_text(left)
+        assert subprocess.run(["sh", str(policy)], check=False).returncode == 0
+        subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=60)
+        assert (machine.root / "said").read_text() == "policy 101\n" * 2
+        assert not policy.exists()
         # A policy of the machine's own stays as it is.
         policy.write_text("#!/bin/sh\nexit 104\n")
         policy.chmod(0o755)
         subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=60)
-        assert (machine.root / "said").read_text().splitlines()[1:] == ["policy 104"]
+        assert (machine.root / "said").read_text().splitlines()[2:] == ["policy 104"]
         assert policy.read_text() == "#!/bin/sh\nexit 104\n"
