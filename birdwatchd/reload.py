@@ -235,6 +235,9 @@ class _Reload:
             self.failed.append("web")
             config = self.running.blueprint.config.model_copy(update={"web": self.before.config.web})
             self.running.blueprint = replace(self.running.blueprint, config=config)
+            # Messages have to link to where it is shown.
+            self.running.surroundings = replace(self.running.surroundings, links=Links.of(config))
+            self.running.desk.employ(self.running.desk.actions, self.running.surroundings)
             with suppress(UserError):
                 self.running.page.show(config.web)
                 logger.warning("page goes on as it was")

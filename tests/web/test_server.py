@@ -16,13 +16,24 @@ import pytest
 from birdwatchd.errors import ServiceError
 from birdwatchd.web.password import hash_of
 from birdwatchd.web.server import Page, may_listen
+from tests.integration.waiting import wait_until
 from tests.ports import free_port
 from tests.web.made_up import made_up
-from tests.web.station import station, write_sound
+from tests.web.station import CONFIG, station, write_sound
 
 if TYPE_CHECKING:
     from birdwatchd.config.schema import Web
 
+TELLING = CONFIG.replace(
+    "store:\n",
+    """\
+  - name: tell
+    kind: command
+    argv: [sh, -c, 'echo "$BIRDWATCHD_PAGE_URL" >> "{folder}/links"']
+store:
+""",
+)
+"""With an action that writes down where the page of each detection is."""
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = {"fastapi", "starlette", "uvicorn", "jinja2", "argon2", "websockets", "multipart"}
 
@@ -101,6 +112,30 @@ def test_a_reload_takes_it_elsewhere_closes_it_and_opens_it_again(tmp_path: Path
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{there.url}/sources")
         assert "Traceback" not in there.log
+
+
+@pytest.mark.long
+def test_messages_link_to_the_page_where_it_stayed_when_it_could_not_move(
+    tmp_path: Path, tiny_bundle: Path
+) -> None:
+    links = tmp_path / "links"
+    links.touch()
+
+    def told() -> list[str]:
+        return links.read_text().splitlines()
+
+    public = "  public_url: https://wood.example"
+    with station(tmp_path, tiny_bundle, config=TELLING, more=public) as there:
+        wait_until(told, "a detection", 90)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            config = there.config.read_text().replace("wood.example", "pond.example")
+            port = taken.getsockname()[1]
+            there.config.write_text(config.replace(f"port: {there.port}", f"port: {port}"))
+            there.reload()
+        assert "page goes on as it was" in there.log
+        before = len(told())
+        wait_until(lambda: len(told()) > before + 1, "two more detections", 90)
+        assert told()[-1].startswith("https://wood.example/detection/")
 
 
 def test_a_port_that_is_taken_is_one_sentence_at_the_start(tmp_path: Path, tiny_bundle: Path) -> None:
