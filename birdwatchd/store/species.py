@@ -109,6 +109,20 @@ def newest(database: Database, scientific_name: str, at_most: int) -> list[Best]
     return _some(database, scientific_name, "start_utc DESC", at_most)
 
 
+def last_of_all(database: Database, scientific_name: str) -> tuple[str, datetime] | None:
+    """Its common name, and when its newest detection began, also where that was wrong; None when it was never detected.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    for row in database.rows(
+        "SELECT common_name, start_utc FROM detections WHERE scientific_name = ? ORDER BY start_utc DESC LIMIT 1",
+        (scientific_name,),
+    ):
+        return row["common_name"], from_text(row["start_utc"])
+    return None
+
+
 def _some(database: Database, scientific_name: str, order: str, at_most: int) -> list[Best]:
     rows = database.rows(
         f"SELECT {BEST} FROM detections WHERE scientific_name = ? AND {COUNTS} ORDER BY {order} LIMIT ?",  # noqa: S608 - constants

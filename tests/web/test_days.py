@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from birdwatchd.domain import Label
+from birdwatchd.store import reviews
 from birdwatchd.store.counts import count
 from birdwatchd.store.database import Database
 from birdwatchd.store.days import Day
@@ -210,6 +211,19 @@ def test_everything_of_a_species(tmp_path: Path) -> None:
     found = texts(client.get("/species?search=GREAT").text)
     assert "1 species with “GREAT” in the name" in found
     assert "Blackbird" not in found
+
+
+def test_a_species_of_which_nothing_was_right_has_a_page_that_says_so(tmp_path: Path) -> None:
+    row = detection(0, BLACKBIRD)
+    client = counted(tmp_path, row)
+    with Database.open_beside(tmp_path / "birds.sqlite") as database:
+        reviews.add(database, reviews.Review(row.id, DAWN, "wrong"))
+    answer = client.get("/species/Turdus%20merula")
+    assert answer.status_code == 200
+    assert "Common Blackbird Turdus merula" in texts(answer.text)
+    assert "Nothing that was reported as this species was right" in texts(answer.text)
+    assert f'href="{DAY}/Turdus%20merula"' in answer.text
+    assert client.get(f"{DAY}/Turdus%20merula").status_code == 200
 
 
 def test_names_of_a_model_are_only_text(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from birdwatchd.store import species
 from birdwatchd.store.counts import is_counted
+from birdwatchd.store.database import Database
 from birdwatchd.store.kept import with_sound
 from birdwatchd.web.heat import shade, strip
 from birdwatchd.web.pages.season import by_month, by_week
@@ -60,7 +61,7 @@ def one_species(
     """One of them."""
     total = species.total(database, scientific_name)
     if total is None:
-        raise HTTPException(404, f"No '{scientific_name}' was ever heard here, or none that was right.")
+        return _none_was_right(request, database, scientific_name)
     days = species.days(database, scientific_name)
     years = sorted({day.year for day, _ in days}, reverse=True)
     weeks = {year: by_week([one for one in days if one[0].year == year]) for year in years}
@@ -104,4 +105,20 @@ def one_species(
         newest=newest,
         with_sound=there,
         is_counted=is_counted(database, house.zone()),
+    )
+
+
+def _none_was_right(request: Request, database: Database, scientific_name: str) -> HTMLResponse:
+    """What people come to from its detections, where each of them was judged to be wrong."""
+    found = species.last_of_all(database, scientific_name)
+    if found is None:
+        raise HTTPException(404, f"No '{scientific_name}' was ever heard here.")
+    common_name, last = found
+    return page(
+        request,
+        "species_none.html",
+        title=common_name,
+        common_name=common_name,
+        scientific_name=scientific_name,
+        last=last,
     )
