@@ -46,7 +46,7 @@ class Scored:
     @property
     def heard(self) -> NDArray[np.bool_]:
         """Which of its segments are not silent, (segments,)."""
-        heard: NDArray[np.bool_] = self.values.any(axis=1)
+        heard: NDArray[np.bool_] = np.asarray(self.values.any(axis=1))
         return heard
 
     @property

@@ -105,7 +105,9 @@ def test_a_bird_is_not_missed_in_the_silence_that_a_clip_is_filled_up_with() -> 
     silent = replace(row, values=np.zeros((6, 1), dtype=np.float32))
     scores = Scores(("Testus altus",), [row, silent], per_window=2)
     assert scores.by_segment[1].ravel() == pytest.approx([0.9, 0.9])
-    changed = scores.changed(lambda some: some / 2 + 0.25)  # which makes something of nothing
+    changed = scores.changed(
+        lambda some: some / np.float32(2) + np.float32(0.25)  # which makes something of nothing
+    )
     assert changed.by_clip[1].ravel() == pytest.approx([0.7, 0])
     truth, windows = changed.by_window
     assert windows.ravel() == pytest.approx(
