@@ -304,35 +304,57 @@ def tutorial(paths: Sequence[Path]) -> Callable[[], int]:
 
 
 def epoch(overrides: Sequence[str]) -> None:
-    """The loader's share of an epoch of `resnet34`: what is left of it when the network does nothing."""
+    """The loader's share of an epoch of `resnet34`: how long the network waits for its batches, augmentation included.
+
+    Beside it that of an epoch with the same batches, before each of which its clips are loaded the tutorial's way, without
+    augmentation.
+    """
     from train.inputs import Waveforms
 
     settings = load_settings(None, ["network=resnet34", *overrides])
     rows = rows_of("esc10")[:64]
     labels = labels_in(rows)
     network = build(settings, len(labels)).train()
+
+    def step(batch: torch.Tensor, truth: torch.Tensor) -> None:
+        network.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy(network(batch), truth)
+        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
+
     with tempfile.TemporaryDirectory() as name:
         heard = windows(rows, settings, labels, folder=Path(name))
         order = np.array_split(np.arange(len(heard)), max(1, len(heard) // 16))
         source = Waveforms(heard, settings, torch.device("cpu"), augmented=True)
-        began = time.perf_counter()
-        waiting = 0.0
-        batches = source.batches(order, (0,))
-        while True:
-            asked = time.perf_counter()
-            batch = next(batches, None)
-            waiting += time.perf_counter() - asked
-            if batch is None:
-                break
-            network.zero_grad()
-            loss = torch.nn.functional.binary_cross_entropy(network(batch[0]), batch[1])
-            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
-        share = waiting / (time.perf_counter() - began)
+        share = waiting(source.batches(order, (0,)), step)
+        kept = list(source.batches(order, (0,)))
     tell(
-        "resnet34, loader's share of the epoch (64 clips, augmentation included)",
+        f"{settings.network}, loader's share of the epoch (64 clips, augmentation included)",
         f"{share:.1%}",
         "below 10 %",
     )
+    loads = [tutorial([rows[heard.of_row[window]].path for window in numbers]) for numbers in order]
+    if not loads[0]():
+        print("librosa is not installed, so the tutorial's loader was not measured")
+        return
+    theirs = waiting((batch for load, batch in zip(loads, kept, strict=True) if load()), step)
+    tell("… and the tutorial's loader's, of the same network and clips", f"{theirs:.1%}", "told beside it")
+
+
+def waiting(
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    step: Callable[[torch.Tensor, torch.Tensor], None],
+) -> float:
+    """The share of an epoch in which the next batch is waited for."""
+    began = time.perf_counter()
+    waited = 0.0
+    coming = iter(batches)
+    while True:
+        asked = time.perf_counter()
+        batch = next(coming, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            return waited / (time.perf_counter() - began)
+        step(*batch)
 
 
 PRIORS = {
