@@ -61,16 +61,19 @@ def prepare(
     """Decode, build the network, bring it to the scale of the clips, and compute once what need not be computed again.
 
     Raises:
-        UserError: there is nothing to learn from these rows, or the batch size does not suit the processes.
+        UserError: there is nothing to learn from these rows, or nothing to validate by, the batch size does not suit the
+            processes, or `augment.noise` names what holds no sound.
         BundleError: the backbone is missing.
     """
     names = tuple(labels or labels_in([*train_rows, *validation_rows]))
     refuse_unlearnable(settings, train_rows, names)
+    refuse_unjudgeable(validation_rows)
     if settings.training.batch_size % process.count:
         raise UserError(
             f"training.batch_size is {settings.training.batch_size}, which {process.count} processes cannot share "
             "evenly: say a multiple of it"
         )
+    noise_rows = [Row(path, ()) for path in sound_files(settings.augment.noise)]
     folder = cache or cache_folder()
     network = build(settings, len(names))
     windows = _decoded(train_rows, settings, names, folder, display=display, what="training clips")
@@ -80,7 +83,7 @@ def prepare(
         if validation_rows
         else None
     )
-    noise_rows = [Row(path, ()) for path in sound_files(settings.augment.noise)]
+    refuse_unjudgeable(validation.rows if validation else ())
     noise = None
     if noise_rows and settings.augment.waveform:
         noise = _decoded(noise_rows, settings, (), folder, display=display, what="noise clips")
@@ -140,6 +143,19 @@ def refuse_unlearnable(settings: Settings, rows: Sequence[Row], labels: Sequence
             )
     if not labels:
         raise UserError("no row of the manifest has a label: there is nothing to learn")
+
+
+def refuse_unjudgeable(rows: Sequence[Row]) -> None:
+    """Refuse rows to validate on by which no epoch is better than another.
+
+    Raises:
+        UserError: there are some, and none of them has a label.
+    """
+    if rows and not any(row.labels for row in rows):
+        raise UserError(
+            f"none of the {len(rows)} clips to validate on has a label, so no epoch could be told from another: give each "
+            "bird more recordings, or do without validation (`list --split 0.85,0,0.15`, `evaluate --folds --validation 0`)"
+        )
 
 
 def sound_files(paths: Sequence[Path]) -> list[Path]:

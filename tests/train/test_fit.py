@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +148,21 @@ def test_there_must_be_something_to_tell_apart(rows: list[Row], tmp_path: Path) 
         trained(one_kind, settings(), tmp_path / "out")
     with pytest.raises(UserError, match="no clips to train on"):
         trained([], settings(), tmp_path / "out")
+
+
+def test_validation_that_holds_no_label_is_refused_before_anything_is_trained(
+    rows: list[Row], tmp_path: Path
+) -> None:
+    """As one recording of each bird is dealt out, beside background."""
+    part = [replace(row, labels=()) if row.split == "validation" else row for row in rows]
+    with pytest.raises(UserError, match="none of the 4 clips to validate on has a label"):
+        trained(part, settings(), tmp_path / "out")
+    bad = tmp_path / "clips" / "bad.wav"
+    bad.write_bytes(b"RIFF but nothing else")
+    part.append(Row(bad, ("low",), split="validation"))
+    with pytest.raises(UserError, match="none of the 4 clips to validate on has a label"):
+        trained(part, settings(), tmp_path / "out")
+    assert not (tmp_path / "out" / "last.pt").exists()
 
 
 def test_softmax_refuses_a_clip_without_a_label(rows: list[Row], tmp_path: Path) -> None:
