@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from train.processes import Process
+
 FORMAT = 1
 
 
@@ -82,7 +84,18 @@ def load(path: Path) -> Trained:
         UserError: it is none, is damaged, or is of another network than it says.
         BundleError: the bundle with its backbone is missing.
     """
-    content = _read(path)
+    return _rebuilt(path, _read(path))
+
+
+def load_everywhere(path: Path, process: Process) -> Trained:
+    """As `load`, in every process of a training. Only the leader needs the file, which it has written.
+
+    The others may be on machines without it, or here before it is whole.
+    """
+    return _rebuilt(path, process.told(_read(path) if process.leads else {}))
+
+
+def _rebuilt(path: Path, content: dict[str, Any]) -> Trained:
     try:
         settings = Settings.model_validate(content["settings"])
         labels = tuple(Label(index, *names) for index, names in enumerate(content["labels"]))

@@ -192,7 +192,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                 write_metrics(folder / "metrics.csv", history)
                 curves.follow(history)
         curves.draw()
-        return checkpoint.load(folder / BEST)
+        return checkpoint.load_everywhere(folder / BEST, process)
 
 
 def loss_of(logits: Tensor, targets: Tensor, settings: Settings) -> Tensor:

@@ -42,6 +42,11 @@ class Process:
         return box[0]
 
 
+def leads() -> bool:
+    """Whether this is the process that speaks, asked where they have not joined yet, or have parted."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Whether half as many bits are quicker there: on GPUs, and on processors that say so."""
     if device.type == "cuda":

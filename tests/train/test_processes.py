@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from tests.train.sounds import tone, write
 from train.checkpoint import load
+from train.commands.fit import fit as command
 from train.manifest import Row, write_manifest
 
 SCRIPT = """
@@ -56,7 +58,7 @@ from train.settings import Settings
 torch.set_num_threads(1)
 settings = Settings.model_validate({
     "network": "cnn", "sample_rate": 8000, "seconds": 1.0, "hop_seconds": 0.5, "device": "cpu", "dropout": 0.0,
-    "augment": {"waveform": sys.argv[2] == "augmented"}, "front_end": {"bands": 32},
+    "augment": {"waveform": False}, "front_end": {"bands": 32},
     "training": {"freeze_batch_norm": True, "epochs": 3, "batch_size": 4, "mixed_precision": False},
 })
 rows = read_manifest(Path("list.csv"))
@@ -69,6 +71,22 @@ fit(
 )
 """
 
+COMMAND = """
+import os
+import sys
+import torch
+from train.__main__ import main
+
+torch.set_num_threads(1)
+# Each with a folder of its own, as on another machine.
+sys.argv = ["birdwatchd-train", "fit", "list.csv", "-o", "out" + os.environ["RANK"], "--cache", "cache", *sys.argv[1:]]
+main()
+"""
+SMALL = (
+    "network=cnn", "sample_rate=8000", "seconds=1.0", "hop_seconds=0.5", "device=cpu", "front_end.bands=32",
+    "training.batch_size=4", "training.epochs=3",
+)  # fmt: skip
+
 
 def gradients(folder: Path, network: str, processes: int) -> dict[str, torch.Tensor]:
     """Of the same eight clips, in so many processes."""
@@ -79,7 +97,7 @@ def gradients(folder: Path, network: str, processes: int) -> dict[str, torch.Ten
 
 
 def together(script: str, *arguments: str, processes: int, cwd: Path) -> list[str]:
-    """Run the script in so many processes, as torchrun starts them; returns what each wrote to standard error."""
+    """Run the script in so many processes, as torchrun starts them; returns what each wrote to the terminal."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -95,12 +113,13 @@ def together(script: str, *arguments: str, processes: int, cwd: Path) -> list[st
             [sys.executable, "-c", script, *arguments],
             env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             cwd=cwd,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         for rank in range(processes)
     ]
-    said = [child.communicate(timeout=300)[1] for child in children]
+    said = [child.communicate(timeout=300)[0] for child in children]
     assert [child.returncode for child in children] == [0] * processes, said
     return said
 
@@ -125,7 +144,7 @@ def test_two_processes_train_together_from_beginning_to_end(tmp_path: Path) -> N
     write_manifest(tmp_path / "list.csv", rows)
     # Nothing is drawn: two take the same steps as one.
     for processes in (1, 2):
-        said = together(WHOLE, f"plain{processes}", "plain", processes=processes, cwd=tmp_path)
+        said = together(WHOLE, f"plain{processes}", processes=processes, cwd=tmp_path)
         assert "epoch 3/3" in said[0]
         assert not any("epoch" in other for other in said[1:])  # only the leader speaks
     alone, shared = (load(tmp_path / f"plain{processes}" / "last.pt") for processes in (1, 2))
@@ -134,6 +153,30 @@ def test_two_processes_train_together_from_beginning_to_end(tmp_path: Path) -> N
         alone.network.state_dict().items(), shared.network.state_dict().values(), strict=True
     ):
         assert float((one - other).abs().max()) < 1e-3, name
-    # Augmented, each draws for itself, and they still agree on the weights and on when to stop.
-    together(WHOLE, "augmented", "augmented", processes=2, cwd=tmp_path)
-    assert len(load(tmp_path / "augmented" / "last.pt").history) == 3
+    # Augmented, each draws for itself, and they still agree on the weights and on when to stop; the leader alone has the file
+    # of what was best, and tells of it.
+    words = [word for setting in SMALL for word in ("--set", setting)]
+    said = together(COMMAND, *words, processes=2, cwd=tmp_path)
+    assert len(load(tmp_path / "out0" / "last.pt").history) == 3
+    assert "out0/best.pt: epoch" in said[0]
+    assert "best.pt" not in said[1]
+    assert not (tmp_path / "out1" / "best.pt").exists()
+
+
+def test_only_the_leader_tells_what_came_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        Row(write(tmp_path / f"{label}.wav", tone(1.0, hertz=hertz)), (label,), split="train")
+        for label, hertz in (("low", 400.0), ("high", 2500.0))
+    ]
+    write_manifest(tmp_path / "list.csv", rows)
+    words = [word for setting in (*SMALL, "training.max_steps=1") for word in ("--set", setting)]
+    said = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        output = str(tmp_path / f"out{rank}")
+        done = CliRunner().invoke(
+            command, [str(tmp_path / "list.csv"), "-o", output, "--cache", str(tmp_path / "cache"), *words]
+        )
+        assert done.exit_code == 0, done.output
+        said.append(done.stdout)
+    assert said == [f"{tmp_path / 'out0' / 'best.pt'}: epoch 1\n", ""]

@@ -49,7 +49,8 @@ def fit(
     `calibrate` and `evaluate` keep to that.
 
     Ctrl-C keeps the best checkpoint so far, and --resume goes on after the last whole epoch. Under torchrun, all its processes
-    train together: `torchrun --nproc-per-node 2 -m train fit …`.
+    train together: `torchrun --nproc-per-node 2 -m train fit …`. The first of them writes OUTPUT; on several machines, --resume
+    needs it to be a folder that all of them see.
 
     \b
     Examples:
@@ -69,6 +70,7 @@ def fit(
         raise click.UsageError("name a manifest; `birdwatchd-train list` makes one")
     from train.fit import fit
     from train.manifest import read_manifest
+    from train.processes import leads
     from train.resuming import BEST
     from train.sampling import split
 
@@ -79,8 +81,10 @@ def fit(
         kept = (
             f"the best so far is in {output / BEST}, and --resume goes on" if (output / BEST).exists() else ""
         )
-        click.echo(f"interrupted{': ' if kept else ''}{kept}", err=True)
+        if leads():
+            click.echo(f"interrupted{': ' if kept else ''}{kept}", err=True)
         raise click.Abort from None
     reached = trained.metrics.get("validation_macro_ap")
     note = "" if reached is None else f", macro average precision {reached:.4f} in validation"
-    click.echo(f"{output / BEST}: epoch {trained.metrics['epoch']:.0f}{note}")
+    if leads():
+        click.echo(f"{output / BEST}: epoch {trained.metrics['epoch']:.0f}{note}")
