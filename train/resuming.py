@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from birdwatchd.errors import UserError
 from train import checkpoint
 from train.settings import settings_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -43,15 +43,28 @@ def begin(folder: Path, settings: Settings, *, resume: bool) -> checkpoint.Train
                 f"{folder} cannot be written to ({error.strerror or error}): choose another --output"
             ) from error
         return None
+    if not path.exists():
+        raise UserError(f"{folder} holds no whole epoch to go on after: leave --resume out, and it begins")
     before = checkpoint.load(path)
-    ours, theirs = settings.model_dump(), before.settings.model_dump()
-    differing = [name for name in ours if ours[name] != theirs[name]]
-    if differing:
+    ours, theirs = _flat(settings.model_dump(mode="json")), _flat(before.settings.model_dump(mode="json"))
+    differing = next((name for name in ours if ours[name] != theirs[name]), None)
+    if differing is not None:
         raise UserError(
-            f"{path} is of a training with another {differing[0]}: resume with the settings it was begun with "
-            f"({folder / SETTINGS}), or begin anew in another folder"
+            f"{path} is of a training with another {differing} ({theirs[differing]}, not {ours[differing]}): resume with "
+            f"--config {folder / SETTINGS} and without --set, or begin anew in another folder (--output)"
         )
     return before
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting by its dotted name, as `--set` has it."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": its for inner, its in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def go_on(

@@ -136,10 +136,19 @@ def test_a_folder_with_a_training_is_not_written_over(rows: list[Row], tmp_path:
         trained(rows, settings(training={"epochs": 1}), tmp_path / "out")
 
 
-def test_a_checkpoint_of_another_network_is_not_resumed(rows: list[Row], tmp_path: Path) -> None:
+def test_a_training_with_other_settings_is_not_resumed(rows: list[Row], tmp_path: Path) -> None:
     trained(rows, settings(training={"epochs": 1}), tmp_path / "out")
-    with pytest.raises(UserError, match="another network"):
+    with pytest.raises(UserError, match=r"another network \(cnn, not resnet34\)"):
         trained(rows, settings(network="resnet34", training={"epochs": 1}), tmp_path / "out", resume=True)
+    with pytest.raises(
+        UserError, match=r"another training\.epochs \(1, not 2\): resume with --config .*settings"
+    ):
+        trained(rows, settings(training={"epochs": 2}), tmp_path / "out", resume=True)
+
+
+def test_what_was_interrupted_in_its_first_epoch_is_begun_anew(rows: list[Row], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no whole epoch to go on after: leave --resume out"):
+        trained(rows, settings(), tmp_path / "out", resume=True)
 
 
 def test_there_must_be_something_to_tell_apart(rows: list[Row], tmp_path: Path) -> None:
