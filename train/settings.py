@@ -57,7 +57,7 @@ class AugmentSettings(Section):
     """What is done to a clip on the fly, so that no epoch sees it twice the same. Probabilities are per clip."""
 
     waveform: bool = True
-    """Off: gain, shift, speed, noise and mixup are all left out, and features are computed once and kept."""
+    """Off: gain, shift, speed, noise, mixup and masks are all left out, and features are computed once and kept."""
     gain_db: NonNegativeFloat = 6.0
     """Gain is drawn from -gain_db to +gain_db."""
     shift: bool = True
@@ -74,6 +74,7 @@ class AugmentSettings(Section):
     mixup_probability: float = Field(default=0.3, ge=0, le=1)
     """Two clips are added, and both of their labels are there."""
     band_masks: NonNegativeInt = 2
+    """SpecAugment: so many stripes of bands, and so many stretches of time, are hidden. BirdNET's spectrograms have no masks."""
     band_mask_width: PositiveInt = 8
     frame_masks: NonNegativeInt = 2
     frame_mask_seconds: PositiveFloat = 0.4
