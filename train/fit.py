@@ -150,8 +150,8 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                         loss = loss_of(logits, targets, settings)
                         optimizer.zero_grad()
                         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
-                    nn.utils.clip_grad_norm_(learner.parameters(), told.clip_gradient)
-                    optimizer.step()
+                        nn.utils.clip_grad_norm_(learner.parameters(), told.clip_gradient)
+                        optimizer.step()
                     step += 1
                     follow(average, network, min(told.average_decay, step / (step + 10)))
                     total += float(loss.detach())

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from train.inputs import Waveforms
+from train.memory import in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,7 @@ def keep_features(windows: Windows, computing: Computing) -> Kept:
         values: NDArray[np.floating] | None = None
         for numbers, (waveforms, _) in zip(order, source.batches(order, ()), strict=True):
             with torch.inference_mode():
-                computed = computing.network.front_end(waveforms).cpu().numpy()
+                computed = in_pieces(computing.network.front_end, waveforms).cpu().numpy()
             if values is None:
                 # Features are large: half precision, and not in memory.
                 shape = (1, len(windows), *computed.shape[1:])
@@ -144,7 +145,7 @@ def _embeddings(windows: Windows, computing: Computing, source: Waveforms, mark:
     computing.advance(len(windows) - sum(len(rows[row]) for row in missing))
     for waveforms, _ in source.drawn(order, seeds):
         with torch.inference_mode():
-            parts.append(computing.network.embed(waveforms).cpu().numpy())
+            parts.append(in_pieces(computing.network.embed, waveforms).cpu().numpy())
         computing.advance(len(waveforms))
         if sum(len(part) for part in parts) == len(rows[waiting[0]]):
             path = paths[waiting.popleft()]

@@ -1,4 +1,4 @@
-"""Out of memory, said in one sentence: which batch size would have fitted."""
+"""Out of memory: gone around where nothing is learnt, else said in one sentence: which batch size would have fitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from birdwatchd.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
@@ -39,8 +39,28 @@ def refusing_for_memory(
         if fits
         else "not even one clip fits: take a smaller network or shorter seconds"
     )
-    where = "the GPU" if inputs.is_cuda else "this machine"
-    raise UserError(f"{where} has not enough memory for training.batch_size {batch_size}; {advice}")
+    raise UserError(f"{_place(inputs)} has not enough memory for training.batch_size {batch_size}; {advice}")
+
+
+def in_pieces(compute: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """What `compute` makes of `inputs` (batch, …), of all at once, or of halves and their halves where memory is short.
+
+    Raises:
+        UserError: there is not even enough for one of them.
+    """
+    try:
+        return compute(inputs)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    if len(inputs) == 1:
+        raise UserError(
+            f"{_place(inputs)} has not enough memory for one clip at a time: take a smaller network, fewer octaves or members, "
+            "or shorter seconds"
+        )
+    # Here, out of the except block, which holds on to what did not fit.
+    _free(inputs)
+    return torch.cat([in_pieces(compute, half) for half in inputs.chunk(2)])
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -55,9 +75,7 @@ def largest_fit(learner: nn.Module, inputs: Tensor) -> int:
     count = len(inputs) // 2
     while count:
         learner.zero_grad(set_to_none=True)
-        gc.collect()
-        if inputs.is_cuda:
-            torch.cuda.empty_cache()
+        _free(inputs)
         if _fits(learner, inputs[:count]):
             return count
         count //= 2
@@ -72,3 +90,14 @@ def _fits(learner: nn.Module, inputs: Tensor) -> bool:
             raise
         return False
     return True
+
+
+def _free(inputs: Tensor) -> None:
+    """Give back what is no longer used where `inputs` lie."""
+    gc.collect()
+    if inputs.is_cuda:
+        torch.cuda.empty_cache()
+
+
+def _place(inputs: Tensor) -> str:
+    return "the GPU" if inputs.is_cuda else "this machine"

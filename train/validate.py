@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from train.memory import in_pieces
 from train.metrics import accuracy, macro_average_precision
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def validate(network: Network, ready: Ready, settings: Settings) -> dict[str, fl
     for values, targets in inputs.batches(
         [order[at : at + BATCH] for at in range(0, len(order), BATCH)], (0,)
     ):
-        logits = learner(values)
+        logits = in_pieces(learner, values)
         total += float(loss_of(logits, targets, settings)) * len(logits)
         scores = torch.sigmoid(logits) if settings.score == "sigmoid" else torch.softmax(logits, dim=1)
         parts.append(scores.cpu())

@@ -211,3 +211,22 @@ def test_out_of_memory_names_a_batch_size_that_fits(
     monkeypatch.setattr(loop.Learner, "forward", short_of_memory)
     with pytest.raises(UserError, match=r"training.batch_size 8; 2 fit: say --set training.batch_size=2"):
         trained(rows, settings(training={"batch_size": 8}), tmp_path / "out")
+
+
+def test_validation_takes_fewer_at_once_where_memory_is_short(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = loop.Learner.forward
+    at_once: list[int] = []
+
+    def short_of_memory(learner: loop.Learner, inputs: torch.Tensor, *others: Any) -> torch.Tensor:
+        if not learner.network.training:
+            at_once.append(len(inputs))
+        if len(inputs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(learner, inputs, *others)
+
+    monkeypatch.setattr(loop.Learner, "forward", short_of_memory)
+    result = trained(rows, settings(training={"batch_size": 2, "max_steps": 1}), tmp_path / "out")
+    assert at_once == [4, 2, 2]
+    assert result.metrics["validation_loss"] > 0

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from birdwatchd.errors import UserError
 from train.dataset import windows
 from train.inputs import Waveforms
 from train.kept import Computing, Kept, keep_embeddings, keep_features
@@ -17,6 +18,7 @@ from train.networks import build
 from train.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from train.dataset import Windows
@@ -116,6 +118,35 @@ def test_features_are_kept_as_the_front_end_gives_them(rows: list[Row], tmp_path
     with torch.inference_mode():
         expected = computing(tmp_path).network.front_end(torch.from_numpy(heard.read(5))[None]).numpy()
     assert np.abs(kept.values[0, 5] - expected[0]).max() < 0.02
+
+
+def test_where_memory_is_short_fewer_are_computed_at_once(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = cut(rows, tmp_path)
+    plenty, short = computing(tmp_path), computing(tmp_path)._replace(folder=tmp_path / "short")
+    network = short.network
+    monkeypatch.setattr(network, "embed", at_most(1, network.embed))
+    monkeypatch.setattr(network.front_end, "forward", at_most(5, network.front_end.forward))
+    assert np.array_equal(keep_features(heard, short).values, keep_features(heard, plenty).values)
+    found, expected = keep_embeddings(heard, short).values, keep_embeddings(heard, plenty).values
+    assert np.abs(found - expected).max() < 1e-4
+    monkeypatch.setattr(network, "embed", at_most(0, network.embed))
+    with pytest.raises(UserError, match="this machine has not enough memory for one clip at a time"):
+        keep_embeddings(heard, short._replace(folder=tmp_path / "none"))
+
+
+def at_most(
+    clips: int, compute: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A graphics card with memory for so many clips."""
+
+    def computed(waveforms: torch.Tensor) -> torch.Tensor:
+        if len(waveforms) > clips:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(waveforms)
+
+    return computed
 
 
 def test_two_that_are_mixed_have_the_labels_of_both_and_the_most_of_each() -> None:
