@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T = TypeVar("T")
+CPUINFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
@@ -51,8 +52,7 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether half as many bits are quicker there: on GPUs, and on processors that say so."""
     if device.type == "cuda":
         return True
-    told = Path("/proc/cpuinfo")
-    return told.is_file() and not BFLOAT16_FLAGS.isdisjoint(told.read_text(errors="replace").split())
+    return CPUINFO.is_file() and not BFLOAT16_FLAGS.isdisjoint(CPUINFO.read_text(errors="replace").split())
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from tests.train.sounds import tone, write
 from train.checkpoint import load
 from train.commands.fit import fit as command
 from train.manifest import Row, write_manifest
+from train.processes import has_bfloat16
 
 SCRIPT = """
 import sys
@@ -86,6 +87,26 @@ SMALL = (
     "network=cnn", "sample_rate=8000", "seconds=1.0", "hop_seconds=0.5", "device=cpu", "front_end.bands=32",
     "training.batch_size=4", "training.epochs=3",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "quick"),
+    [("fpu avx512_bf16 amx_tile", True), ("fpu amx_bf16", True), ("fpu avx512f not_avx512_bf16", False)],
+)
+def test_a_processor_that_is_quicker_with_half_the_bits_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, *, quick: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
+    monkeypatch.setattr("train.processes.CPUINFO", tmp_path / "cpuinfo")
+    assert has_bfloat16(torch.device("cpu")) is quick
+
+
+def test_where_the_processor_says_nothing_only_a_gpu_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.processes.CPUINFO", tmp_path / "none")
+    assert not has_bfloat16(torch.device("cpu"))
+    assert has_bfloat16(torch.device("cuda", 0))
 
 
 def gradients(folder: Path, network: str, processes: int) -> dict[str, torch.Tensor]:
