@@ -97,7 +97,7 @@ class TrainingSettings(Section):
     average_decay: float = Field(default=0.99, ge=0, lt=1)
     """Of the exponential moving average of the weights, which is what is validated and kept. 0: none."""
     patience: PositiveInt = 15
-    """Epochs without a better validation macro average precision before it stops."""
+    """Epochs after the one that is kept, in which none is better than it (`validate.Best` says what that is), before it stops."""
     clip_gradient: PositiveFloat = 5.0
     freeze_batch_norm: bool = False
     mixed_precision: bool = True

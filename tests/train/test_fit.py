@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from train import checkpoint
 from train import fit as loop
 from train.fit import fit
 from train.manifest import Row
+from train.networks import Residual
 from train.progress import Display
 from train.settings import Settings
 
@@ -86,9 +88,11 @@ def test_a_network_learns_what_is_easy(rows: list[Row], tmp_path: Path, score: s
 
 
 def test_it_leaves_a_table_a_picture_and_two_checkpoints(rows: list[Row], tmp_path: Path) -> None:
-    trained(rows, settings(), tmp_path / "out")
+    trained(rows, settings(training={"warmup_epochs": 1}), tmp_path / "out")
     with (tmp_path / "out" / "metrics.csv").open() as file:
         table = list(csv.DictReader(file))
+    rates = [1e-3 * loop.pace(3 * epoch - 1, 3, 12) for epoch in range(1, 5)]  # of the last of three steps
+    assert [float(line["learning_rate"]) for line in table] == pytest.approx(rates)
     assert [line["epoch"] for line in table] == ["1.0", "2.0", "3.0", "4.0"]
     assert {"loss", "validation_loss", "validation_macro_ap", "clips_per_second"} <= set(table[0])
     assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -128,6 +132,65 @@ def test_what_was_interrupted_and_resumed_ends_exactly_as_what_was_not(
     ):
         assert torch.equal(one, other), name
     assert [entry["loss"] for entry in ends[0].history] == [entry["loss"] for entry in ends[1].history]
+
+
+def test_it_stops_when_for_so_many_epochs_none_was_better_than_the_one_that_is_kept(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([0.5, 0.4, 0.45, 0.45, 0.3])
+
+    def judged(*_: object) -> dict[str, float]:
+        return {
+            "validation_loss": next(losses),
+            "validation_macro_ap": 1.0,
+            "validation_accuracy": 1.0,
+        }
+
+    monkeypatch.setattr(loop, "validate", judged)
+    few = [row for number, row in enumerate(rows) if number % 4 == 0]
+    result = trained(few, settings(training={"epochs": 20, "patience": 2}), tmp_path / "out")
+    assert result.metrics["epoch"] == 2
+    assert len(checkpoint.load(tmp_path / "out" / "last.pt").history) == 4
+
+
+def test_what_is_kept_is_the_average_of_the_weights(rows: list[Row], tmp_path: Path) -> None:
+    result = trained(rows, settings(training={"max_steps": 2, "average_decay": 0.9}), tmp_path / "out")
+    last = checkpoint.load(tmp_path / "out" / "last.pt")
+    kept, ended = (checkpoint.weights(one.network, one.settings) for one in (result, last))
+    average = last.progress["average"]
+    assert all(torch.equal(kept[name], average[name]) for name in kept)
+    assert not torch.equal(kept["head.layers.1.weight"], ended["head.layers.1.weight"])
+
+
+@pytest.mark.parametrize(("wanted", "bits"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_half_the_bits_are_for_the_body_alone_and_for_learning(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, wanted: bool, bits: torch.dtype
+) -> None:
+    monkeypatch.setattr(loop, "has_bfloat16", lambda _: True)
+    forward = Residual.forward
+    seen: set[tuple[bool, torch.dtype]] = set()
+
+    def watched(block: Residual, x: torch.Tensor) -> torch.Tensor:
+        y = forward(block, x)
+        seen.add((block.training, y.dtype))
+        return y
+
+    monkeypatch.setattr(Residual, "forward", watched)
+    told = settings(training={"max_steps": 1, "mixed_precision": wanted})
+    result = trained(rows, told, tmp_path / "out")
+    assert seen == {(True, bits), (False, torch.float32)}
+    weights = checkpoint.load(tmp_path / "out" / "last.pt").network.parameters()
+    assert {weight.dtype for weight in weights} == {torch.float32}
+    assert math.isfinite(result.metrics["loss"])
+
+
+def test_one_clip_of_each_label_is_learnt_from(rows: list[Row], tmp_path: Path) -> None:
+    """Badly, which `list` has said; but it goes through."""
+    result = trained([rows[0], rows[8]], settings(training={"epochs": 1}), tmp_path / "out")
+    assert result.metrics["epoch"] == 1
+    assert math.isfinite(result.metrics["loss"])
+    assert "validation_loss" not in result.metrics
+    assert all(weight.isfinite().all() for weight in result.network.parameters())
 
 
 def test_a_folder_with_a_training_is_not_written_over(rows: list[Row], tmp_path: Path) -> None:
