@@ -15,10 +15,12 @@ from tests.train.stand_in import LABELS, RATE, SECONDS, StandIn, tone
 from train import checkpoint
 from train.calibration import Calibration, calibration_path, write_calibration
 from train.export import MAY_DIFFER, Origin, kept_checkpoint, make_bundle, module_of, parity, trace
+from train.fit import fit
 from train.listener import listen
-from train.manifest import Row, write_manifest
+from train.manifest import Row, read_manifest, write_manifest
 from train.networks import build
 from train.platt import Line
+from train.progress import Display
 from train.quiet import Quiet, quiet_check, refuse_noisy
 from train.settings import load_settings
 
@@ -84,6 +86,23 @@ def test_several_networks_side_by_side_are_one_bundle(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "best.pt", build(settings, 2), LABELS, settings)
     make(tmp_path / "best.pt", tmp_path / "mine.pt", sounds(tmp_path))
     assert read_card(tmp_path / "mine.pt").embedding_dims == 2 * 256
+
+
+def test_resnet34_is_trained_and_exported(tmp_path: Path) -> None:
+    settings = load_settings(
+        None,
+        ["network=resnet34", f"sample_rate={RATE}", "seconds=0.5", "hop_seconds=2", "device=cpu",
+         "front_end.bands=16", "training.batch_size=4", "training.max_steps=2"],
+    )  # fmt: skip
+    clips = sounds(tmp_path)
+    trained = fit(
+        settings, read_manifest(clips), [], tmp_path / "out", cache=tmp_path / "cache",
+        display=Display(silent=True),
+    )  # fmt: skip
+    begun = build(settings, 2).head.state_dict()["layers.1.weight"]
+    assert not torch.equal(trained.network.head.state_dict()["layers.1.weight"], begun)
+    make(tmp_path / "out" / "best.pt", tmp_path / "bundle" / "mine.pt", clips)
+    assert read_card(tmp_path / "bundle" / "mine.pt").embedding_dims == 512
 
 
 def test_the_card_tells_all_that_is_known(trained: Path, tmp_path: Path) -> None:
