@@ -99,6 +99,14 @@ def test_evaluate_takes_the_test_rows_of_a_checkpoint(best: Path, manifest: Path
     assert "<p>6 clips" in (tmp_path / "judged" / "report.html").read_text()
 
 
+def test_evaluate_says_where_it_judges_by_what_was_learnt(best: Path, manifest: Path, tmp_path: Path) -> None:
+    rows = [row for row in read_manifest(manifest) if row.split != "test"]
+    write_manifest(manifest, rows)
+    result = command("evaluate", best, manifest, "-o", tmp_path / "judged")
+    assert "no rows for test: those for train are judged too" in result.stderr
+    assert "<p>12 clips" in (tmp_path / "judged" / "report.html").read_text()
+
+
 @pytest.fixture
 def by_fold(best: Path) -> Path:
     """The same, as if it had been trained on neither of the two folds."""

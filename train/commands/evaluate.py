@@ -132,6 +132,10 @@ def _chosen(
                     "best epoch: train with a test_fold too, or say which rows with --split"
                 )
             say(f"judged by fold {settings.test_fold}, which its training left out")
+        elif split == "all" and any(row.split == "train" for row in rows):
+            say(
+                f"{manifest} has no rows for test: those for train are judged too, which the model may know by heart"
+            )
     chosen = [row for row in (rows if split == "all" else parts[split]) if fold in (None, row.fold)]
     if not chosen:
         asked = f"split {split}" + ("" if fold is None else f", fold {fold}")
