@@ -143,8 +143,9 @@ def test_after_a_pause_what_was_kept_is_dated_before_it_and_what_follows_a_secon
         card.found += filter(None, [card.clock.observe(round(card.captured), card.now)])
     card.true = card.now
     gone = card.true - began - (card.captured - first) / RATE
-    assert sum(card.found) == pytest.approx(gone, abs=0.11)  # a block, and a little
-    assert abs(card.error()) < 0.11
+    # A block, and what a card that is 200 millionths off drifts in the minute before and since.
+    assert sum(card.found) == pytest.approx(gone, abs=0.12)
+    assert abs(card.error()) < 0.12
     at_its_end = card.clock.at(round(kept_until) - 1).timestamp() - WALL - began - kept
     assert abs(at_its_end) < 0.11
 
