@@ -131,15 +131,13 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             boot=clock.boot,
         )
         desk.start()
-        schedule = stack.enter_context(Schedule(blueprint.zone))
-        tidy_regularly(
-            schedule,
-            retention,
-            backups,
-            database,
-            clock,
-            stack.enter_context(closing(Counting(database, lambda: schedule.zone))),
+        # Entered before the schedule, so closed after it: while it counts as running, its work finds everything open.
+        counting = stack.enter_context(closing(Counting(database, lambda: schedule.zone)))
+        summaries = stack.enter_context(
+            closing(Summaries(database, config.node, lambda: running.blueprint.zone))
         )
+        schedule = stack.enter_context(Schedule(blueprint.zone))
+        tidy_regularly(schedule, retention, backups, database, clock, counting)
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(
@@ -177,13 +175,11 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         )
         running.record_continuously()
         stack.callback(listening.finish)
-        listening.pipeline.expects_more = True
         listening.start()
         stack.enter_context(running.capture)
         # By hand a mistake is wanted at once; a station that boots has to wait for its USB.
         running.open_all(patient="NOTIFY_SOCKET" in os.environ)
-        summaries = Summaries(database, config.node, lambda: running.blueprint.zone)
-        tell_regularly(running, stack.enter_context(closing(summaries)), clock)
+        tell_regularly(running, summaries, clock)
         observer = stack.enter_context(
             telling(
                 Parts(

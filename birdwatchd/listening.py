@@ -27,6 +27,11 @@ class Listening(threading.Thread):
         """Something was lost or broke."""
         self._recorder = recorder
 
+    def start(self) -> None:
+        """Sources are opened once it turns: for want of them it ends only when no more are expected."""
+        self.pipeline.expects_more = True
+        super().start()
+
     def run(self) -> None:
         try:
             self.pipeline.run()

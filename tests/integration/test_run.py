@@ -177,6 +177,42 @@ def test_a_signal_ends_it_in_order(live: subprocess.Popen[str], config: Path, nu
     assert (found["common_name"], found["state"]) == ("High Tone", "ended")
 
 
+SUMMARY_OVERTAKEN = """
+import sys, threading
+from birdwatchd.__main__ import main
+from birdwatchd.store.summary import Summaries
+
+take, close, closed = Summaries.take, Summaries.close, threading.Event()
+
+def take_late(self, now):
+    print('{"event": "at the summary"}', file=sys.stderr, flush=True)
+    assert closed.wait(60)
+    return take(self, now)
+
+def close_and_tell(self):
+    close(self)
+    closed.set()
+
+Summaries.take, Summaries.close = take_late, close_and_tell
+main()
+"""
+
+
+def test_scheduled_work_that_the_stop_overtakes_is_no_failure(config: Path) -> None:
+    config.write_text(config.read_text().replace("speed: fast", "speed: real_time"))
+    command = [sys.executable, "-c", SUMMARY_OVERTAKEN, "run", "-c", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            read_until(process, "at the summary")
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in said
+    assert "scheduled work was cut short" in [line["event"] for line in log_lines(said)]
+
+
 def test_what_a_killed_daemon_left_open_is_ended_by_the_next(
     live: subprocess.Popen[str], config: Path
 ) -> None:
