@@ -128,6 +128,7 @@ class Cluster:
                 str(task.path),
                 failure=f"{task.path} ended every worker that analysed it: give the workers more memory",
             )
+        future.release()  # as long as it is held, it is done again when its worker dies
         self.seconds_read += found.seconds
         return found
 
