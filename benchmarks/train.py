@@ -31,7 +31,7 @@ from unittest.mock import patch
 # This file bears the name of the package that it measures, and Python looks beside a script first.
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train/__main__.py has it
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train/cli.py has it
 
 import numpy as np
 import torch

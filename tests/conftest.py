@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# As train/__main__.py has it; torch reads it once.
+# As train/cli.py has it; torch reads it once.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

@@ -1,71 +1,19 @@
-"""The command `birdwatchd-train`: finds the subcommand, and turns a UserError into one sentence."""
+"""The command `birdwatchd-train`: before anything that takes time is imported, it sees to it that Ctrl-C is quiet."""
 
-from __future__ import annotations
-
-import io
-import os
-import sys
-
-# Before torch: its threads then sleep while they wait. Spinning, they take from each other what they wait for as soon as
-# anything else runs.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-import click
-
-from birdwatchd import __main__ as birdwatchd
-from birdwatchd import __version__
-from birdwatchd.config.plain import plain
-from birdwatchd.errors import UserError
-
-
-class Commands(birdwatchd.Commands):
-    """The subcommands, in the order in which one needs them."""
-
-    table = {  # noqa: RUF012 - declared by the parent
-        "record": "train.commands.record:record",
-        "crop": "train.commands.crop:crop",
-        "list": "train.commands.list:list_",
-        "fit": "train.commands.fit:fit",
-        "evaluate": "train.commands.evaluate:evaluate",
-        "calibrate": "train.commands.calibrate:calibrate",
-        "export": "train.commands.export:export",
-        "predict": "train.commands.predict:predict",
-    }
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.table)
-
-
-@click.command(
-    cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog='Shell completion: eval "$(_BIRDWATCHD_TRAIN_COMPLETE=bash_source birdwatchd-train)" '
-    "(or zsh_source, fish_source).",
-)
-@click.version_option(__version__, prog_name="birdwatchd-train")
-def train() -> None:
-    """Makes a model for `birdwatchd run` from recordings of the birds one cares about."""
+from birdwatchd import interrupts
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line; `train.cli` is it."""
+    interrupts.end_at_once()
+    from train.cli import run
 
-    Exit status: 0 done, 1 a fault of birdwatchd or its machine, 2 a mistake that the user can mend, 130 interrupted.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files need not be UTF-8.
-        sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        status = train(prog_name="birdwatchd-train", standalone_mode=False)
-    except UserError as error:
-        click.echo(f"birdwatchd-train: {plain(str(error))}", err=True)
-        sys.exit(2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+        run()
+    except SystemExit as ended:
+        if ended.code == interrupts.STATUS:
+            interrupts.die()
+        raise
 
 
 if __name__ == "__main__":

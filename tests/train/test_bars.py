@@ -12,7 +12,7 @@ from tests.train.screen import on_a_terminal
 from tests.train.stand_in import tone
 from tests.train.test_record import ToldPortAudio
 from train import record as recording
-from train.__main__ import train
+from train.cli import train
 from train.progress import Display
 
 if TYPE_CHECKING:

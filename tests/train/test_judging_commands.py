@@ -16,8 +16,8 @@ from birdwatchd.model.bundle import read_card
 from tests.train.screen import on_a_terminal
 from tests.train.stand_in import LABELS, RATE, SECONDS, tone
 from train import checkpoint
-from train.__main__ import train as main
 from train.calibration import Calibration, read_calibration, write_calibration
+from train.cli import train as main
 from train.export import kept_checkpoint
 from train.manifest import Row, read_manifest, write_manifest
 from train.networks import build

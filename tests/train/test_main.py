@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.train.sounds import write_class
-from train.__main__ import Commands
+from train.cli import Commands
 
 HEAVY = ("torch", "numpy", "soundfile", "sounddevice", "pydantic", "matplotlib")
 

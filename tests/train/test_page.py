@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from birdwatchd.__main__ import birdwatchd
+from birdwatchd.cli.commands import birdwatchd
 from tests.train.sounds import noise, tone, write
 from tests.train.test_record import ToldPortAudio
 from train import record
-from train.__main__ import train
+from train.cli import train
 from train.manifest import read_manifest
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from birdwatchd.errors import BundleError, RecordingError
 from tests.train.stand_in import RATE, stand_in, tone
-from train.__main__ import train
+from train.cli import train
 from train.listener import located
 from train.predict import predict, recordings
 

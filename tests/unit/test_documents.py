@@ -35,8 +35,8 @@ def anchor_of(heading: str) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_that_is_shown_is_one_with_all_its_options(document: Path) -> None:
-    from birdwatchd.__main__ import birdwatchd
-    from train.__main__ import train
+    from birdwatchd.cli.commands import birdwatchd
+    from train.cli import train
 
     text = document.read_text(encoding="utf-8")
     for program, command in (("birdwatchd", birdwatchd), ("birdwatchd-train", train)):
@@ -74,7 +74,7 @@ def test_every_decision_is_in_the_index() -> None:
 
 
 def test_the_readme_names_every_command() -> None:
-    from birdwatchd.__main__ import COMMANDS
+    from birdwatchd.cli.commands import COMMANDS
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"| `{name}` |" not in readme] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from birdwatchd import __version__
-from birdwatchd.__main__ import COMMANDS, birdwatchd, main
+from birdwatchd.cli import commands
+from birdwatchd.cli.commands import COMMANDS, birdwatchd
 from birdwatchd.errors import UserError
 
 if TYPE_CHECKING:
@@ -125,8 +127,12 @@ class TestEnd:
 
             monkeypatch.setattr(birdwatchd, "get_command", lambda *_: command)
             monkeypatch.setattr(sys, "argv", ["birdwatchd", "anything"])
-            with pytest.raises(SystemExit) as ended:
-                main()
+            before = signal.getsignal(signal.SIGINT)
+            try:
+                with pytest.raises(SystemExit) as ended:
+                    commands.run(birdwatchd)
+            finally:
+                signal.signal(signal.SIGINT, before)
             return ended.value.code, capfd.readouterr().err
 
         return end
