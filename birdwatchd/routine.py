@@ -53,9 +53,10 @@ def tell_regularly(running: Running, summaries: Summaries, clock: StationClock) 
     schedule, desk = running.schedule, running.desk
 
     def tell_day() -> None:
-        found = summaries.take(clock.now()) if clock.is_set else None
+        found = summaries.due(clock.now()) if clock.is_set else None
         if found is not None:
             desk.inform(found)
+            summaries.note(found)
 
     schedule.every(HEALTH_SECONDS, "health", lambda: desk.inform(running.health()), at_once=True)
     schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)

@@ -44,12 +44,11 @@ class Summaries:
         """Close the connection."""
         self._database.close()
 
-    def take(self, now: datetime) -> DailySummary | None:
+    def due(self, now: datetime) -> DailySummary | None:
         """The last day before today that was listened to; None when it was told already, as it is.
 
         Raises:
             StoreError: the database cannot be read.
-            sqlite3.Error: it cannot be written.
         """
         zone = self._zone()
         midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
@@ -64,14 +63,22 @@ class Summaries:
                 from_text(row["hour_utc"]).astimezone(zone).date(),
                 zone,
             )
-            # With its numbers: a day that was told in part, by a clock that ran ahead, is told again.
-            value = f"{sum(number for _, number in found.counts)} on {found.day}"
             told = self._database.rows("SELECT value FROM memory WHERE name = ?", (_TOLD,))
-            if told and told[0]["value"] == value:
-                return None
-            with self._database.transaction() as connection:
-                connection.execute(
-                    "INSERT OR REPLACE INTO memory (name, value) VALUES (?, ?)", (_TOLD, value)
-                )
-            return found
+            return None if told and told[0]["value"] == _mark(found) else found
         return None
+
+    def note(self, told: DailySummary) -> None:
+        """It was told. Afterwards: what is told twice, as a crash came in between, is no harm; what is never told is.
+
+        Raises:
+            sqlite3.Error: the database cannot be written.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO memory (name, value) VALUES (?, ?)", (_TOLD, _mark(told))
+            )
+
+
+def _mark(one: DailySummary) -> str:
+    """With its numbers: a day that was told in part, by a clock that ran ahead, is told again."""
+    return f"{sum(number for _, number in one.counts)} on {one.day}"

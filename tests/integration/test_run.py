@@ -182,18 +182,18 @@ import sys, threading
 from birdwatchd.__main__ import main
 from birdwatchd.store.summary import Summaries
 
-take, close, closed = Summaries.take, Summaries.close, threading.Event()
+due, close, closed = Summaries.due, Summaries.close, threading.Event()
 
-def take_late(self, now):
+def due_late(self, now):
     print('{"event": "at the summary"}', file=sys.stderr, flush=True)
     assert closed.wait(60)
-    return take(self, now)
+    return due(self, now)
 
 def close_and_tell(self):
     close(self)
     closed.set()
 
-Summaries.take, Summaries.close = take_late, close_and_tell
+Summaries.due, Summaries.close = due_late, close_and_tell
 main()
 """
 

@@ -33,12 +33,14 @@ def test_a_day_is_told_once_also_after_a_restart(tmp_path: Path) -> None:
     for first in (True, False):
         with Database.open(path) as database:
             summaries = Summaries(database, "wood", lambda: BERLIN)
-            assert summaries.take(at(9, 23)) is None  # it is not over
-            found = summaries.take(at(10, 0))
+            assert summaries.due(at(9, 23)) is None  # it is not over
+            found = summaries.due(at(10, 0))
             assert (found is not None) is first
             if found is not None:
                 assert (found.day, found.counts) == (date(2026, 5, 9), ((GREAT_TIT, 1),))
-            assert summaries.take(at(10, 8)) is None
+                assert summaries.due(at(10, 1)) == found  # as it was not told yet
+                summaries.note(found)
+            assert summaries.due(at(10, 8)) is None
             summaries.close()
 
 
@@ -47,10 +49,11 @@ def test_a_day_whose_midnight_was_missed_is_told_later(tmp_path: Path) -> None:
     path = write(tmp_path / "db", detection(0), entry(3600), entry(3600, "off", "died", hours=40))
     with Database.open(path) as database:
         summaries = Summaries(database, "wood", lambda: BERLIN)
-        found = summaries.take(at(13, 9))
+        found = summaries.due(at(13, 9))
         assert found is not None
         assert found.day == date(2026, 5, 9)
-        assert summaries.take(at(14, 0)) is None  # nothing was heard since
+        summaries.note(found)
+        assert summaries.due(at(14, 0)) is None  # nothing was heard since
         summaries.close()
 
 
@@ -60,10 +63,11 @@ def test_a_day_that_a_clock_cut_short_is_told_again_when_it_is_over(tmp_path: Pa
         recorder.account([entry(3600)])
         recorder.record(detection(0))
         summaries = Summaries(database, "wood", lambda: BERLIN)
-        ahead = summaries.take(at(9, 9) + timedelta(days=366))
-        recorder.record(detection(3600))
-        found = summaries.take(at(10, 0))
+        ahead = summaries.due(at(9, 9) + timedelta(days=366))
         assert ahead is not None
+        summaries.note(ahead)
+        recorder.record(detection(3600))
+        found = summaries.due(at(10, 0))
         assert found is not None
         assert (ahead.day, found.day) == (found.day, date(2026, 5, 9))
         assert [sum(count for _, count in one.counts) for one in (ahead, found)] == [1, 2]
