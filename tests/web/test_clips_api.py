@@ -152,6 +152,7 @@ def test_raven_opens_the_table_beside_the_clip(client: TestClient, folder: Path)
     assert answer.headers["content-disposition"] == (
         'attachment; filename="Great_Tit_06-42-20_garden_3f0c12ab.Table.1.selections.txt"'
     )
+    assert client.get(f"{CLIPS}/{TIT.id}/raven").headers["etag"] == answer.headers["etag"]
 
 
 def test_the_cameras_pictures_come_by_their_number(client: TestClient, folder: Path) -> None:

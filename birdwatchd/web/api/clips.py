@@ -6,6 +6,7 @@ import io
 import os
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -114,11 +115,13 @@ def raven(found: Found, kept: TheKept, house: TheHouse, database: Reading) -> Re
     placed = replace(found, end=found.start + timedelta(seconds=end - begin))
     write_raven([placed], house.zone(), table, zero=found.start - timedelta(seconds=begin))
     name = f"{kept.sound.stem}.Table.1.selections.txt"
+    content = table.getvalue().encode()
     return HeldFile(
-        in_memory(table.getvalue().encode()),
+        in_memory(content),
         media_type="text/tab-separated-values; charset=utf-8",
         filename=name,
         attachment=True,
+        tag=sha256(content).hexdigest(),
     )
 
 
