@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from birdwatchd.domain import Detection
     from birdwatchd.store.database import Database
-    from birdwatchd.store.detections import Choice, Tally
+    from birdwatchd.store.detections import Choice, SpeciesTotal
 
 _TABLE_LIMIT = 100
 _EARLIER = 10
@@ -155,7 +155,7 @@ def _show_table(found: Iterable[Detection], station: Station, limit: int | None)
     return bool(rows)
 
 
-def _show_summary(tallies: list[Tally], station: Station) -> bool:
+def _show_summary(totals: list[SpeciesTotal], station: Station) -> bool:
     from rich.table import Table
     from rich.text import Text
 
@@ -165,18 +165,18 @@ def _show_summary(tallies: list[Tally], station: Station) -> bool:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("First", "Last"):
         table.add_column(name, no_wrap=True)
-    for tally in tallies:
+    for total in totals:
         table.add_row(
-            Text.assemble(tally.common_name, (f"  {tally.scientific_name}", "dim italic")),
-            str(tally.detections),
-            show_length(tally.seconds),
-            f"{tally.best_score:.2f}",
-            show_time(tally.first, station.zone),
-            show_time(tally.last, station.zone),
+            Text.assemble(total.common_name, (f"  {total.scientific_name}", "dim italic")),
+            str(total.detections),
+            show_length(total.seconds),
+            f"{total.best_score:.2f}",
+            show_time(total.first, station.zone),
+            show_time(total.last, station.zone),
         )
-    if tallies:
+    if totals:
         open_screen().print(table)
-    return bool(tallies)
+    return bool(totals)
 
 
 def _follow(station: Station, choice: Choice, form: str | None, limit: int | None) -> None:

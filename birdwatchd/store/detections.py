@@ -139,7 +139,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SpeciesTotal:
     """All detections of one species."""
 
     scientific_name: str
@@ -187,7 +187,7 @@ def get(database: Database, identity: str) -> Detection | None:
     return None
 
 
-def count(database: Database, choice: Choice) -> list[Tally]:
+def count(database: Database, choice: Choice) -> list[SpeciesTotal]:
     """The same by species, the most frequent first."""
     where, parameters = _where(database, choice)
     rows = database.rows(
@@ -198,7 +198,7 @@ def count(database: Database, choice: Choice) -> list[Tally]:
         parameters,
     )
     return [
-        Tally(
+        SpeciesTotal(
             scientific_name=row["scientific_name"],
             common_name=row["common_name"],
             detections=row["detections"],
