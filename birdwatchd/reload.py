@@ -107,7 +107,6 @@ class _Reload:
             running.surroundings,
             location=after.config.location,
             zone=after.zone,
-            links=Links.of(after.config),
         )
         self._judge(classifier, actions, surroundings)
         # From here on nothing is refused any more.
@@ -123,13 +122,15 @@ class _Reload:
             running.backups.follow(Backups.of(after.config.store))
             running.recorder.trace_days = after.config.store.trace_days
             running.desk.keep_days = after.config.store.delivery_days
-            running.desk.employ(actions, surroundings)
+            if self._touches("web"):
+                self._page()
+            # Messages have to link to where the page is: it may have stayed.
+            running.surroundings = replace(surroundings, links=Links.of(running.blueprint.config))
+            running.desk.employ(actions, running.surroundings)
             self._sources()
             running.record_continuously()
             if self._touches("location"):
                 running.schedule.move(after.zone)
-            if self._touches("web"):
-                self._page()
         finally:
             # Without any source it waits for the next reload, instead of being at the end of all recordings.
             running.pipeline.expects_more = not running.sources
@@ -233,11 +234,8 @@ class _Reload:
         except UserError as error:
             logger.error("page cannot be shown", reason=str(error))  # noqa: TRY400 - it says it all
             self.failed.append("web")
-            config = self.running.blueprint.config.model_copy(update={"web": self.before.config.web})
-            self.running.blueprint = replace(self.running.blueprint, config=config)
-            # Messages have to link to where it is shown.
-            self.running.surroundings = replace(self.running.surroundings, links=Links.of(config))
-            self.running.desk.employ(self.running.desk.actions, self.running.surroundings)
+            config = self.after.config.model_copy(update={"web": self.before.config.web})
+            self.running.blueprint = self.after = replace(self.after, config=config)
             with suppress(UserError):
                 self.running.page.show(config.web)
                 logger.warning("page goes on as it was")
