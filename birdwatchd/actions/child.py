@@ -134,13 +134,15 @@ class _Watch:
         """True once it has exited, and (`for_silence`) all who could write have closed the pipe."""
         while self._exit in (waited := self._waited()) or (for_silence and self._pipe in waited):
             left = until - time.monotonic()
-            if left < 0:
-                return False
-            for key, _ in self._selector.select(left):
+            # Where it is us who are late, one that has ended meanwhile has ended in time.
+            for key, _ in self._selector.select(max(0.0, left)):
                 if key.fileobj is self._pipe:
                     self._read()
                 else:
                     self._selector.unregister(self._exit)
+            if left < 0:
+                waited = self._waited()
+                return self._exit not in waited and not (for_silence and self._pipe in waited)
         return True
 
     def signal(self, number: signal.Signals) -> None:

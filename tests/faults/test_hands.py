@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from birdwatchd.actions import GiveUp, Postpone
+from birdwatchd.actions import GiveUp, Postpone, child
 from birdwatchd.actions.camera import Camera
 from birdwatchd.actions.camera_shot import NoShot
 from birdwatchd.actions.child import Overdue
@@ -69,9 +73,10 @@ STUBBORN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = os.fork()
+print("still here", flush=True)
 with open(sys.argv[1], "a") as file:
     print(os.getpid(), file=file)
-print("still here", flush=True)
+print("and stays", flush=True)
 while child and sys.argv[2] == "leaves":
     if len(open(sys.argv[1]).readlines()) == 2:
         sys.exit(0)
@@ -85,9 +90,12 @@ def pids(path: Path) -> list[int]:
 
 
 def test_a_command_that_forks_and_never_ends_is_ended_with_all_it_started(
-    tmp_path: Path, context: FakeContext
+    tmp_path: Path, context: FakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = command(sys.executable, "-c", STUBBORN, str(tmp_path / "pids"), "stays", timeout_seconds=5)
+    one = command(sys.executable, "-c", STUBBORN, str(tmp_path / "pids"), "stays", timeout_seconds=100)
+    # Its time is over as soon as both are there.
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 200 * (len(pids(tmp_path / "pids")) == 2))
+    monkeypatch.setattr(child, "time", clock)
     with pytest.raises(Overdue, match="took longer than"):
         one.run(sample_detection(), context)
     assert len(pids(tmp_path / "pids")) == 2
@@ -123,6 +131,7 @@ def test_a_command_that_floods_its_output_is_read_and_ended(context: FakeContext
 
 def test_no_process_and_no_file_is_left_over(context: FakeContext) -> None:
     one = command("sh", "-c", "sleep 100 & exit 1")
+    gc.collect()  # what others have left behind must not go meanwhile
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         with pytest.raises(Exception, match="status 1"):
@@ -171,8 +180,15 @@ def test_a_server_of_another_kind_is_told(context: FakeContext, said: bytes, tol
         thread.join()
 
 
-def test_an_answer_that_never_ends_counts_by_its_status(server: WebServer, context: FakeContext) -> None:
-    with webhook(f"{server.url}/drip", timeout_seconds=3) as one:
+def test_an_answer_that_never_ends_counts_by_its_status(
+    server: WebServer, context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count()
+    # Its time is over as soon as some of it has come.
+    monkeypatch.setattr(
+        "birdwatchd.actions.webhook.time", SimpleNamespace(monotonic=lambda: 1000 * next(looks))
+    )
+    with webhook(f"{server.url}/drip", timeout_seconds=100) as one:
         one.run(sample_detection(), context)
     assert context.notes["status"] == 200
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
 
-from birdwatchd.actions import GiveUp
+from birdwatchd.actions import GiveUp, child
 from birdwatchd.actions.child import Overdue
 from birdwatchd.actions.command import Command, CommandFailed
 from birdwatchd.domain import Label
@@ -143,12 +147,31 @@ def test_what_it_leaves_behind_ends_with_it() -> None:
     wait_until(lambda: not lives(pid), "it has ended")
 
 
-def test_one_that_is_told_to_end_may_say_so() -> None:
-    context = FakeContext()
-    one = command("sh", "-c", "trap 'echo let go; exit 0' TERM; sleep 1000 & wait", timeout_seconds=4)
+def test_one_that_is_told_to_end_may_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, ready = FakeContext(), tmp_path / "ready"
+    # Nine tenths of its time are over as soon as it can be told.
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 91 * ready.exists())
+    monkeypatch.setattr(child, "time", clock)
+    script = f"trap 'echo let go; exit 0' TERM; echo armed; touch {ready}; echo ready; sleep 1000 & wait"
     with pytest.raises(Overdue, match="sh took longer than"):
-        one.run(sample_detection(), context)
-    assert context.notes["output"] == "let go"
+        command("sh", "-c", script, timeout_seconds=100).run(sample_detection(), context)
+    told = str(context.notes["output"])
+    assert (told[:5], told[-6:]) == ("armed", "let go")
+
+
+def test_one_that_ended_while_we_were_stopped_ourselves_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+
+    def late() -> float:
+        if next(looks) == 0:
+            return 0.0
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # it is over, and was not looked at yet
+        return 1000.0
+
+    context = FakeContext()
+    monkeypatch.setattr(child, "time", SimpleNamespace(monotonic=late))
+    command("sh", "-c", "echo done").run(sample_detection(), context)
+    assert context.notes == {"status": 0, "output": "done"}
 
 
 @pytest.mark.parametrize(
