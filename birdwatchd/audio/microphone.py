@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.1
+LATEST_SECONDS = 0.5
+"""More of a pause between two looks is our own delay."""
 PROMPT_SECONDS = 0.5
 """After a pause, sound that waited for us comes at once: when nothing more is caught up with for so long, the rest is lost."""
 LOOK_SECONDS = 1.0
@@ -139,24 +141,29 @@ class Microphone(Tended):
             logger.warning("microphone left open", source=self.name, reason=str(stuck))
 
     def _watch(self) -> None:
-        opened = alive = time.monotonic()
+        opened = looked = time.monotonic()
+        silent = 0.0
         while not self._stopping.wait(POLL_SECONDS):
+            before, looked = looked, time.monotonic()
+            # Where we came late ourselves, on a machine that stalls, the sound may be late with us: that is no silence.
+            silent += min(looked - before, LATEST_SECONDS)
             if self._intake.follow():
-                alive = time.monotonic()
+                silent = 0.0
                 if self._fault:
                     logger.warning("microphone back", source=self.name)
                 self._fault = self._cause = ""
                 self._told.clear()
                 self._guessed_rate = False
-                if alive - opened > GOOD_SECONDS:
+                if looked - opened > GOOD_SECONDS:
                     self._attempts, self._helpless_since = 0, math.inf
-            if cause := self._trouble(time.monotonic() - alive):
+            if cause := self._trouble(silent):
                 if not self._fault:
                     logger.warning("microphone lost", source=self.name, cause=cause)
                 self._fault = self._fault or cause
                 self._lose(cause)
                 self._bring_back()
-                opened = alive = time.monotonic()
+                opened, silent = time.monotonic(), 0.0
+                looked = opened
 
     def _trouble(self, silent_seconds: float) -> str:
         if self._tap is not None and self._tap.closed:

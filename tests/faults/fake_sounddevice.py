@@ -6,6 +6,7 @@ until it is initialised again; a card that is pulled out ends its streams; termi
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ class FakeCard:
     rates: tuple[int, ...] = (RATE,)
     delivered: int = 0
     """Samples that it has handed over: the truth."""
+    until: float = math.inf
+    """And up to when they sounded, by the monotonic clock."""
+    pauses: list[float] = field(default_factory=list)
+    """Seconds between a stream and the next."""
     busy: bool = False
     silent: bool = False
     """It claims to be active, and no sample comes."""
@@ -71,15 +76,19 @@ class FakeStream:
 
     def _run(self) -> None:
         frames = round(BLOCK_SECONDS * self._rate)
-        due = time.monotonic() + BLOCK_SECONDS
-        # By the clock, as a card does: on a busy machine blocks are late, and none is missing.
-        while not self._ending.wait(max(0.0, due - time.monotonic())):
-            due += BLOCK_SECONDS
+        due = 0.0
+        # By the clock, as a card does, from the first block on: on a busy machine blocks are late, and none is missing.
+        while not self._ending.wait(max(0.0, due - time.monotonic()) if due else BLOCK_SECONDS):
+            if not due:
+                due = time.monotonic()
+                self._card.pauses += [due - BLOCK_SECONDS - self._card.until] * bool(self._card.delivered)
             if not self._card.silent:
                 self._card.delivered += frames
+                self._card.until = due
                 self._callback(
                     np.full((frames, self._channels), self._card.level, np.float32), frames, None, None
                 )
+            due += BLOCK_SECONDS
         self._finished()
 
 
@@ -170,7 +179,7 @@ class FakePortAudio(PortAudio):
     """The real owner, of the fake module."""
 
     def __init__(self, module: FakeSoundDevice) -> None:
-        super().__init__(deadline_seconds=1.0)
+        super().__init__()
         self._module = module
 
     def _sounddevice(self) -> Any:

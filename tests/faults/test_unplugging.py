@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,14 @@ from birdwatchd.audio.portaudio import Tap
 from birdwatchd.config.schema import MicrophoneSource
 from birdwatchd.errors import DeviceError
 from tests.faults.fake_sounddevice import RATE, FakeCard, FakePortAudio, FakeSoundDevice
-from tests.faults.station import balance, elapsed
+from tests.faults.station import balance
 from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+LITTLE = 0.2
+"""Seconds: blocks, and what the clock of samples makes of them."""
 
 
 class Ears:
@@ -32,7 +36,6 @@ class Ears:
         self.module = FakeSoundDevice(self.snowball, self.moth)
         self.owner = FakePortAudio(self.module)
         self.open: list[Microphone] = []
-        self.running = elapsed()
         monkeypatch.setattr(portaudio, "_cards", self.module.cards)
 
     def listen(self, device: int | str | None, *, patient: bool = False) -> Microphone:
@@ -80,22 +83,22 @@ def ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ears]:
 
 @pytest.mark.parametrize("device", [1, "moth", "AudioMoth: USB Audio (hw:2,0)"])
 def test_a_card_that_is_back_under_another_index_is_heard_again(ears: Ears, device: int | str) -> None:
-    running = elapsed()
     microphone = ears.listen(device)
     ears.module.unplug(ears.moth)
     wait_until(lambda: "gone" in microphone.fault or "not exist" in microphone.fault, "the fault is told")
-    away = microphone.ring.written
+    away, since = microphone.ring.written, ears.moth.until
     ears.module.plug(FakeCard("Webcam", 0.75, 0), 0)  # takes the place of another
+    least = time.monotonic() - since
     ears.module.plug(ears.moth, 3)
     ears.wait_for(microphone)
+    most = time.monotonic() - since
     microphone.stop()
-    truth = running()
     assert ears.levels(microphone) == {0.5}
     (gap,) = microphone.ring.gaps
     assert (gap.index, gap.cause) == (away, "device gone")
     assert microphone.ring.written <= ears.moth.delivered
     found = balance(microphone)
-    assert found.expected == pytest.approx(truth, abs=0.6)
+    assert least - LITTLE < gap.seconds < most + LITTLE
     assert found.captured == pytest.approx(ears.moth.delivered / RATE, abs=0.3)
     assert found.expected == pytest.approx(found.captured + gap.seconds, abs=0.001)
 
@@ -109,7 +112,8 @@ def test_a_card_that_is_pulled_out_costs_the_other_nothing_while_it_is_away(ears
     before = ears.module.initialized
     for _ in range(3):
         ears.wait_for(snowball, 0.5)
-    assert ears.module.initialized == before  # and from then on the other is left in peace
+    # And from then on the other is left in peace, but for one attempt in very many.
+    assert ears.module.initialized == before or moth._attempts >= HARMLESS_ATTEMPTS
     ears.module.plug(ears.moth, 7)
     ears.wait_for(moth)
     ears.wait_for(snowball)
@@ -122,18 +126,20 @@ def test_a_card_that_is_pulled_out_costs_the_other_nothing_while_it_is_away(ears
 
 
 def test_a_card_that_claims_to_be_active_and_is_not_is_opened_again(ears: Ears) -> None:
-    running = elapsed()
     microphone = ears.listen("moth")
     ears.moth.silent = True
-    away = elapsed()
     wait_until(lambda: microphone.fault, "the fault is told")
+    since = ears.moth.until
+    least = time.monotonic() - since
     ears.moth.silent = False
     ears.wait_for(microphone, 0.1)
-    lost = away()
+    most = time.monotonic() - since
     microphone.stop()
     found = balance(microphone)
-    assert found.causes == {"stalled": pytest.approx(lost, abs=0.6)}
-    assert found.expected == pytest.approx(running(), abs=0.6)
+    assert found.causes.keys() == {"stalled"}
+    assert least - LITTLE < found.causes["stalled"] < most + LITTLE
+    assert found.captured == pytest.approx(ears.moth.delivered / RATE, abs=0.3)
+    assert found.expected == pytest.approx(found.captured + found.causes["stalled"], abs=0.001)
 
 
 def test_a_card_that_somebody_else_holds_for_a_while_is_taken_afterwards(ears: Ears) -> None:
@@ -149,20 +155,27 @@ def test_a_card_that_somebody_else_holds_for_a_while_is_taken_afterwards(ears: E
 def test_a_card_that_is_not_there_at_the_start_is_waited_for_when_asked(ears: Ears) -> None:
     ears.module.unplug(ears.moth)
     ears.owner.reinitialize()
-    running = elapsed()
+    before = time.monotonic()
     microphone = ears.listen("moth", patient=True)
+    after = time.monotonic()
     assert "'moth' does not exist" in microphone.fault
     time.sleep(1)
+    least = time.monotonic() - after
     ears.module.plug(ears.moth, 2)
     ears.wait_for(microphone)
+    most = time.monotonic() - before
     microphone.stop()
     (gap,) = microphone.ring.gaps
     assert (gap.index, gap.cause) == (0, "device gone")
-    assert balance(microphone).expected == pytest.approx(running(), abs=0.6)
+    assert least - LITTLE < gap.seconds < most + LITTLE
+    found = balance(microphone)
+    assert found.captured == pytest.approx(ears.moth.delivered / RATE, abs=0.3)
+    assert found.expected == pytest.approx(found.captured + gap.seconds, abs=0.001)
 
 
 def test_a_driver_that_hangs_costs_the_other_nothing_and_is_waited_for(ears: Ears) -> None:
     snowball, moth = ears.listen("snowball"), ears.listen("moth")
+    ears.owner._deadline.seconds = 1
     ears.moth.silent = True
     ears.moth.lets_go.clear()
     wait_until(lambda: moth.helpless_seconds, "it is told that a call does not return")
@@ -202,18 +215,22 @@ def test_a_card_that_comes_with_another_rate_than_was_guessed_is_left_to_a_new_p
 
 def test_a_supervisor_that_fails_begins_again(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
     microphone = ears.listen("moth")
-    failures = iter(["first", "second"])
+    failures: list[Tap] = []
+    is_mended = threading.Event()
 
     def broken(tap: Tap) -> None:
-        if word := next(failures, ""):
-            raise RuntimeError(word)
+        if not is_mended.is_set():
+            failures.append(tap)
+            raise RuntimeError("a mistake of ours")
         close(tap)
 
     close = ears.owner.close
     monkeypatch.setattr(ears.owner, "close", broken)
     ears.module.unplug(ears.moth)
-    wait_until(lambda: "supervisor failed: second" in microphone.fault, "the fault is told")
+    wait_until(lambda: len(failures) > 1, "it has begun again")
+    wait_until(lambda: "supervisor failed: a mistake" in microphone.fault, "the fault is told")
     assert microphone.helpless_seconds
+    is_mended.set()
     ears.module.plug(ears.moth, 2)
     ears.wait_for(microphone)
     assert [gap.cause for gap in microphone.ring.gaps] == ["device gone"]
@@ -227,7 +244,7 @@ def test_a_card_that_delivers_nothing_but_digital_silence_is_opened_again(
     wait_until(lambda: microphone.ring.gaps, "it is opened again")
     ears.wait_for(microphone)
     assert {gap.cause for gap in microphone.ring.gaps} == {"digital silence"}
-    assert microphone.ring.gaps[0].seconds < 1
+    assert microphone.ring.gaps[0].seconds == pytest.approx(ears.moth.pauses[0], abs=0.3)
 
 
 def test_a_card_that_comes_and_goes_is_tried_ever_more_rarely(ears: Ears) -> None:

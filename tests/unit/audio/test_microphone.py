@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,6 +120,30 @@ def test_a_stream_without_samples_is_opened_again() -> None:
     wait_until(lambda: owner.hear() and not mic.fault, "it is back")
     mic.stop()
     assert mic.ring.gaps[0].cause == "stalled"
+
+
+def test_a_machine_that_stalled_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes late to look has no right to say that sound is late: it may be about to come, all of it."""
+    looks: list[float] = []
+    stalled = threading.Event()
+
+    def monotonic() -> float:
+        looks.append(time.monotonic() + 3600 * stalled.is_set())
+        return looks[-1]
+
+    monkeypatch.setattr("birdwatchd.audio.microphone.time", SimpleNamespace(monotonic=monotonic))
+    owner = ToldPortAudio()
+    mic = microphone(owner)
+    mic.start()
+    owner.hear()
+    for _ in range(2):  # it was seen that sound arrives; and then there was the stall
+        before = len(looks)
+        wait_until(lambda before=before: len(looks) > before + 3, "it is looked again")  # type: ignore[misc] # a lambda's default
+        stalled.set()
+    owner.hear()
+    mic.stop()
+    assert owner.calls == ["open"]
+    assert mic.ring.gaps == ()
 
 
 def test_others_are_not_disturbed_for_nothing() -> None:
