@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.ports import free_port
 from tests.train.sounds import tone, write
 from train.checkpoint import load
 from train.commands.fit import fit as command
@@ -119,13 +119,10 @@ def gradients(folder: Path, network: str, processes: int) -> dict[str, torch.Ten
 
 def together(script: str, *arguments: str, processes: int, cwd: Path) -> list[str]:
     """Run the script in so many processes, as torchrun starts them; returns what each wrote to the terminal."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     environment = os.environ | {
         "WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
