@@ -104,7 +104,7 @@ def test_rubbish_ends_a_connection_and_nothing_else(
         )
         link.start()
         try:
-            wait_until(lambda: broker.connections >= CONNECTIONS, "it comes back each time", seconds=60)
+            wait_until(lambda: broker.connections >= CONNECTIONS, "it comes back each time", seconds=120)
         finally:
             link.stop(Message("birdwatchd/wood/status", b"offline"))
     # Some of it was messages, as far as MQTT goes.
