@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -127,25 +127,35 @@ class Post:
     def statuses(self, action: str = "") -> list[str]:
         return [entry.delivery.status for entry in self.entries(action)]
 
-    def wait_for(self, statuses: Sequence[str], action: str = "", seconds: float = 20) -> None:
+    def wait_for(self, statuses: Sequence[str], action: str = "", seconds: float = 60) -> None:
         wait_until(lambda: self.statuses(action) == list(statuses), seconds, lambda: self.statuses(action))
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @contextmanager
-def post(path: Path, *actions: Action, run_id: str = "run-1", **changes: Any) -> Iterator[Post]:
-    """The workers run until the block is left; then they drain."""
+def post(
+    path: Path,
+    *actions: Action,
+    run_id: str = "run-1",
+    wall: Callable[[], datetime] = _now,
+    **changes: Any,
+) -> Iterator[Post]:
+    """The workers run until the block is left; then they drain. `wall` tells them the time."""
     with Database.open(path) as database:
-        desk = Desk(actions, database, surroundings(run_id, **changes))
+        desk = Desk(actions, database, surroundings(run_id, **changes), wall=wall)
         recorder = Recorder(database, run_id=run_id, posting=desk.posting)
         desk.start()
         try:
             yield Post(database, desk, recorder, run_id)
         finally:
-            desk.stop(5)
+            desk.stop(60)
 
 
 def wait_until(
-    condition: Callable[[], bool], seconds: float = 20, said: Callable[[], object] = lambda: ""
+    condition: Callable[[], bool], seconds: float = 60, said: Callable[[], object] = lambda: ""
 ) -> None:
     """Until it is true; fails after so many seconds."""
     deadline = time.monotonic() + seconds

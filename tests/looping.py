@@ -145,7 +145,7 @@ class Running:
 
     def __exit__(self, *exception: object) -> None:
         self.pipeline.stop()
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     def hear(self, tape: Tape, seconds: float, level: float) -> None:

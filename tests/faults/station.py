@@ -123,7 +123,7 @@ class Station:
         found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [event for event in found if not name or event["event"] == name]
 
-    def wait_for(self, name: str, *, times: int = 1, seconds: float = 60.0, **fields: Any) -> None:
+    def wait_for(self, name: str, *, times: int = 1, seconds: float = 120.0, **fields: Any) -> None:
         """Until it has logged that."""
 
         def said() -> bool:
@@ -142,7 +142,7 @@ class Station:
         assert self._child is not None
         self._child.send_signal(number)
 
-    def ended(self, seconds: float = 60.0) -> int:
+    def ended(self, seconds: float = 120.0) -> int:
         """Its exit status."""
         assert self._child is not None
         return self._child.wait(seconds)

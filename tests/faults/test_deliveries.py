@@ -156,13 +156,13 @@ def test_bad_neighbours_hold_up_nobody(tmp_path: Path) -> None:
     with post(tmp_path / "db", *bad, *good) as opened:
         ids = opened.hear(*range(100))
         for action in good:
-            opened.wait_for(["done"] * 100, action.config.name, 60)
+            opened.wait_for(["done"] * 100, action.config.name, 120)
             assert action.done == ids
         assert not any(action.done for action in bad)
         for action in bad:
             assert set(opened.statuses(action.config.name)) == {"waiting"}
         gate.set()
-        opened.wait_for(["done"] * 100, "hangs", 60)
+        opened.wait_for(["done"] * 100, "hangs", 120)
 
 
 def test_a_second_daemon_is_refused_and_hinders_nobody(tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ def test_hundreds_that_wait_are_not_lost_when_the_action_comes_back(tmp_path: Pa
         assert action.done == []
     back = Ordered(config())
     with post(tmp_path / "db", back, run_id="run-2") as opened:
-        opened.wait_for(["done"] * 500, seconds=60)
+        opened.wait_for(["done"] * 500, seconds=120)
     assert back.done == ids

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 import soundfile
 import yaml
 
+from tests.integration.waiting import wait_until
 from train import checkpoint
 from train.manifest import Row, write_manifest
 
@@ -60,13 +60,10 @@ def begun(*arguments: str | Path, folder: Path) -> subprocess.Popen[str]:
 def test_ctrl_c_keeps_the_best_and_resume_goes_on(manifest: Path, tmp_path: Path) -> None:
     child = begun(manifest, "--set", "training.epochs=1000", folder=tmp_path)
     last = tmp_path / "out" / "last.pt"
-    limit = time.monotonic() + 120
-    while not last.exists():
-        assert time.monotonic() < limit, "no epoch ended"
-        assert child.poll() is None, child.communicate()
-        time.sleep(0.02)
+    wait_until(lambda: last.exists() or child.poll() is not None, "an epoch has ended", 200)
+    assert child.poll() is None, child.communicate()
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=120)
     assert child.returncode == -signal.SIGINT  # 130 to a shell
     assert "interrupted: the best so far is in" in errors
     assert "Traceback" not in errors
@@ -76,14 +73,14 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(manifest: Path, tmp_path: Path
     saved = yaml.safe_load((tmp_path / "out" / "settings.yaml").read_text())
     assert saved["training"]["epochs"] == 1000
 
-    child = begun(manifest, "--resume", "--set", "training.epochs=1000", folder=tmp_path)
     before = last.stat().st_mtime_ns
-    while last.stat().st_mtime_ns == before:
-        assert time.monotonic() < limit, "no epoch ended after it went on"
-        assert child.poll() is None, child.communicate()
-        time.sleep(0.02)
+    child = begun(manifest, "--resume", "--set", "training.epochs=1000", folder=tmp_path)
+    wait_until(
+        lambda: last.stat().st_mtime_ns != before or child.poll() is not None, "another has ended", 200
+    )
+    assert child.poll() is None, child.communicate()
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=60)
+    child.communicate(timeout=120)
     history = checkpoint.load(last).history
     assert len(history) > epochs
     assert [entry["epoch"] for entry in history] == list(range(1, len(history) + 1))
@@ -91,7 +88,7 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(manifest: Path, tmp_path: Path
 
 def test_a_mistake_is_one_sentence(manifest: Path, tmp_path: Path) -> None:
     child = begun(manifest, "--set", "training.epoch=3", folder=tmp_path)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=120)
     assert child.returncode == 2
     assert errors.startswith("birdwatchd-train: settings: there is no setting training.epoch")
     assert errors.count("\n") == 1

@@ -21,7 +21,7 @@ def run(*words: str | bytes) -> subprocess.CompletedProcess[bytes]:
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 
@@ -39,7 +39,7 @@ def test_help_tells_without_loading_what_is_heavy(words: list[str]) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     assert "Usage: birdwatchd-train" in done.stdout
     assert done.stdout.endswith("loaded: []\n")

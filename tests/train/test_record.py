@@ -90,7 +90,7 @@ def test_what_is_played_is_in_the_file(server: SoundServer, tmp_path: Path) -> N
     child = start(server, tmp_path / "out" / "heard.wav", "--seconds", 6, "--rate", RATE)
     wait_until(lambda: is_recording(tmp_path / "out"), "it records")
     server.play(tmp_path / "played.wav")
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     assert out.startswith(f"6.0 s at {RATE} Hz in {tmp_path / 'out' / 'heard.wav'} (peak ")
     sound, rate = soundfile.read(tmp_path / "out" / "heard.wav", dtype="int16")
@@ -104,7 +104,7 @@ def test_44100_hz_mono_wav_unless_told_otherwise_and_silence_is_told(
     server: SoundServer, tmp_path: Path
 ) -> None:
     child = start(server, tmp_path / "recs", "--seconds", 0.5, "--label", "Turdus merula")
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     (path,) = (tmp_path / "recs" / "Turdus merula").iterdir()
     made = soundfile.info(path)
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_it_and_keeps_what_there_is(server: SoundServer, tmp_path: P
     child = start(server, tmp_path / "a.wav", "--seconds", 600)
     wait_until(lambda: is_recording(tmp_path), "it records")
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=120)
     assert child.returncode == 0
     assert "ended early" in out
     assert soundfile.info(tmp_path / "a.wav").frames > 8000

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ def index(answers: dict[str, Any], *, hangs: bool = False) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if hangs:
-                over.wait(30)
+                over.wait()
             answer = answers.get(self.path.removeprefix("/pypi/").removesuffix("/json"))
             self.send_response(404 if answer is None else 200)
             self.end_headers()
@@ -44,10 +43,12 @@ def index(answers: dict[str, Any], *, hangs: bool = False) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        over.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def audit(index: str, pinned: Path, *options: str) -> tuple[int, str]:
         [sys.executable, AUDIT, "--index", index, *options, pinned],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
@@ -107,9 +108,7 @@ def test_without_a_network_it_is_skipped(pinned: Path) -> None:
 
 
 def test_an_index_that_hangs_is_not_waited_for(pinned: Path) -> None:
-    began = time.monotonic()
     with index({}, hangs=True) as address:
         status, said = audit(address, pinned, "--seconds", "1")
     assert status == 0
     assert "skipped" in said
-    assert time.monotonic() - began < 25, "it hangs for 30 s"

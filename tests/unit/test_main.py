@@ -32,7 +32,7 @@ def run(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedP
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -89,7 +89,7 @@ heavy &= {{"torch", "sounddevice", "soxr", "sqlite3"}} if "--schema" in sys.argv
 print(sorted(heavy & set(sys.modules)), file=sys.stderr)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     loaded = done.stderr.splitlines()[-1]
     assert loaded == "[]"

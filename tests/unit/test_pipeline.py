@@ -139,7 +139,7 @@ def test_stop_finishes_what_was_heard_and_ends_what_goes_on() -> None:
     thread.start()
     tape.play(20, 0.9)
     pipeline.stop()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert [d.state for d in notebook.detections] == ["started", "ended"]
     assert notebook.detections[-1].end_sample == 20_000

@@ -144,7 +144,7 @@ def test_speech_is_not_cut_from_sound_that_no_rule_for_voices_has_seen() -> None
         assert pipeline.clip(call, 1, 1) == UNHEARD
     finally:
         pipeline.stop()
-        thread.join(30)
+        thread.join(60)
 
 
 def test_who_asks_a_pipeline_that_has_ended_is_told() -> None:

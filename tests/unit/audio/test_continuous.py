@@ -230,7 +230,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_after_a_kill_the_hour_is_made_whole(tmp_path: Path) -> None:
     root = str(Path(__file__).parents[3])
     code = CRASH.format(root=root)
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert not list(tmp_path.rglob("[!.]*.flac"))
     (mended,) = mend(tmp_path)

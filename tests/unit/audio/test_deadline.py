@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,19 +16,38 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Patience with a call counts from when this is set: on a busy machine its thread may be slow to begin."""
+    begun = threading.Event()
+
+    class Begun(Future[Any]):
+        def result(self, timeout: float | None = None) -> Any:
+            assert begun.wait(60)
+            return super().result(timeout)
+
+    monkeypatch.setattr("birdwatchd.audio.deadline.Future", Begun)
+    return begun
+
+
 def test_a_call_gives_what_it_gives() -> None:
-    deadline = Deadline(10)
+    deadline = Deadline(60)
     assert deadline.call(lambda: 42) == 42
     with pytest.raises(ValueError, match="nothing"):
         deadline.call(lambda: int("nothing"))
     assert not deadline.stuck
 
 
-def test_a_stuck_call_is_left_behind_and_no_other_is_tried_until_it_returns() -> None:
+def test_a_stuck_call_is_left_behind_and_no_other_is_tried_until_it_returns(begun: threading.Event) -> None:
     deadline = Deadline(0.05)
     release, tried = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        release.wait()
+
     with pytest.raises(DeviceStuck, match=r"not answered for 0\.05 s"):
-        deadline.call(release.wait)
+        deadline.call(hang)
     was_stuck = deadline.stuck
     assert was_stuck
     with pytest.raises(DeviceStuck):
@@ -48,17 +68,19 @@ def test_a_call_whose_turn_never_came_is_never_made() -> None:
         deadline.call(made.set)
     deadline._turn.release()
     assert not deadline.stuck
+    deadline.seconds = 60
     deadline.call(lambda: None)
     assert not made.is_set()
 
 
-def test_a_stuck_call_that_silenced_stderr_does_not_keep_it(tmp_path: Path) -> None:
+def test_a_stuck_call_that_silenced_stderr_does_not_keep_it(tmp_path: Path, begun: threading.Event) -> None:
     before = os.fstat(2).st_ino
     release = threading.Event()
 
     def silence() -> None:
         with (tmp_path / "nowhere").open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
+        begun.set()
         release.wait()
 
     with pytest.raises(DeviceStuck):

@@ -15,8 +15,8 @@ from birdwatchd.errors import Lapped
 
 
 def numbered(start: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Samples that say where they belong."""
-    return np.arange(start, start + count, dtype=np.float32)
+    """Samples that say where they belong, as far as float32 counts exactly: then they begin anew."""
+    return (np.arange(start, start + count) % 2**24).astype(np.float32)
 
 
 @given(
@@ -74,8 +74,7 @@ def test_a_read_is_never_torn_while_a_writer_runs() -> None:
 
     def write() -> None:
         sizes = np.random.default_rng(3).integers(1, 400, 1000).tolist()
-        # float32 counts exactly up to 2**24
-        while not stop.is_set() and ring.written < 2**24 - 1000:
+        while not stop.is_set():
             size = sizes[ring.written % 1000]
             ring.write(numbered(ring.written, size))
 
@@ -86,7 +85,7 @@ def test_a_read_is_never_torn_while_a_writer_runs() -> None:
     random = np.random.default_rng(4)
     whole = lapped = 0
     try:
-        while (whole < 300 or lapped < 5) and writer.is_alive():
+        while whole < 300 or lapped < 5:
             stop_index = ring.written
             # Near the edge, where the writer is just about to overtake.
             start = max(0, stop_index - int(random.integers(500, 1000)))
@@ -101,8 +100,6 @@ def test_a_read_is_never_torn_while_a_writer_runs() -> None:
         stop.set()
         writer.join()
         sys.setswitchinterval(patience)
-    assert whole
-    assert lapped
 
 
 def test_a_writer_that_waits_goes_on_when_its_reader_did() -> None:
@@ -112,7 +109,7 @@ def test_a_writer_that_waits_goes_on_when_its_reader_did() -> None:
     writer.start()
     assert ring.read(0, 10).tolist() == list(range(10))
     ring.release(5)
-    writer.join(10)
+    writer.join(60)
     assert not writer.is_alive()
     assert ring.read(5, 15).tolist() == list(range(5, 15))
 
@@ -124,7 +121,7 @@ def test_closing_lets_a_waiting_writer_go() -> None:
     writer = threading.Thread(target=lambda: results.append(ring.write_when_released(numbered(10, 1))))
     writer.start()
     ring.close()
-    writer.join(10)
+    writer.join(60)
     assert results == [False]
     assert ring.written == 10
 
@@ -188,7 +185,6 @@ def test_a_ring_grows_under_a_writer_that_never_waits() -> None:
             thread.join()
         sys.setswitchinterval(before)
     assert not wrong
-    assert ring.written < 2**24  # floats tell all of these apart
 
 
 def test_a_ring_that_goes_on_where_another_ended() -> None:

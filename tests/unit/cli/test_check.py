@@ -57,7 +57,7 @@ def check(tmp_path: Path) -> Check:
             env=os.environ | homes | environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 

@@ -41,12 +41,12 @@ def test_one_that_changed_begins_when_its_forerunner_has_ended(tmp_path: Path) -
 
     def slow(_detection: Detection, _attempt: int) -> None:
         begun.set()
-        assert may_end.wait(20)
+        assert may_end.wait(60)
 
     before, after = Notebook(config(), slow), Notebook(config(cooldown_seconds=5))
     with post(tmp_path / "birds.sqlite", before) as station:
         first = station.hear(1)
-        assert begun.wait(20)
+        assert begun.wait(60)
         exchange(station, after)
         second = station.hear(60)
         # What is under way is not begun by another, and nothing overtakes it; what is due is still done by the first.

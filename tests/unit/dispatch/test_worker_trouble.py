@@ -36,7 +36,7 @@ def test_an_action_that_hangs_is_left_behind_and_hinders_nobody(path: Path) -> N
     other = Notebook(config("two"))
     with post(path, hanging, other) as opened:
         ids = opened.hear(0, 10, 20)
-        assert hangs.wait(20)
+        assert hangs.wait(60)
         opened.wait_for(["done"] * 3, "two")
         wait_until(lambda: opened.entries("one")[0].delivery.error == "Overdue: no answer within 0.05 s")
         assert hanging.asked == {ids[0]: 1}
@@ -106,13 +106,13 @@ def test_health_is_told_once_and_only_the_latest(path: Path) -> None:
 
     def plan(_: Detection, __: int) -> None:
         hangs.set()
-        gate.wait(20)
+        gate.wait(60)
 
     action = Notebook(config(), plan)
     summary = DailySummary("wood", DAWN.date(), ())
     with post(path, action) as opened:
         opened.hear(0)
-        assert hangs.wait(20)
+        assert hangs.wait(60)
         for waiting in range(5):
             opened.desk.inform(sample_health(deliveries_waiting=waiting))
         opened.desk.inform(summary)
@@ -167,7 +167,7 @@ def test_one_that_hangs_does_not_keep_it_from_ending(path: Path) -> None:
         opened.hear(0)
         wait_until(lambda: opened.entries()[0].delivery.attempts == 1)
         opened.desk.stop(0.2)
-    gate.set()
+        gate.set()
 
 
 class Sealed(ActionConfig):

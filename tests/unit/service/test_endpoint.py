@@ -155,7 +155,7 @@ def test_a_status_that_fails_is_said() -> None:
 
     config = Metrics(port=free_port())
     with Endpoint(config, fail):
-        assert httpx.get(f"http://127.0.0.1:{config.port}/metrics").status_code == 500
+        assert httpx.get(f"http://127.0.0.1:{config.port}/metrics", timeout=30).status_code == 500
 
 
 def test_clients_that_say_nothing_take_no_more_than_their_places(
@@ -219,4 +219,4 @@ def test_an_address_that_is_not_ours_is_one_sentence(station: Station, address: 
 def test_version_6_of_the_internet_works_as_well(station: Station) -> None:
     port = free_port()
     with Endpoint(Metrics(port=port, address="::1"), station.observer.status):
-        assert httpx.get(f"http://[::1]:{port}/healthz").status_code == 200
+        assert httpx.get(f"http://[::1]:{port}/healthz", timeout=30).status_code == 200

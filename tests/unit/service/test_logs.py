@@ -107,7 +107,7 @@ def test_a_log_on_a_full_disk_ends_nothing(tmp_path: Path) -> None:
             [sys.executable, "-c", FILL],
             stderr=file,
             check=True,
-            timeout=60,
+            timeout=120,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]

@@ -110,7 +110,17 @@ def test_clients_that_say_things_do_not_read_or_hang_up_hurt_nobody(
 ) -> None:
     monkeypatch.setattr(status_socket, "SEND_SECONDS", 0.2)
     long = json.dumps({"node": "x" * 4_000_000}).encode()  # more than a socket holds
-    with listener(database, said=long):
+    nuisances = 5 + 1 + 20
+    answered: list[int] = []
+
+    def say() -> bytes:
+        answered.append(len(answered))
+        if len(answered) == nuisances:
+            # Whoever reads, and only stands still for a while, is to get all of it.
+            monkeypatch.setattr(status_socket, "SEND_SECONDS", 60)
+        return long
+
+    with StatusSocket(database, say, {}):
         lazy = [connect(database) for _ in range(5)]
         rude = connect(database)
         rude.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -140,7 +150,6 @@ def test_a_status_that_fails_is_logged_and_the_next_one_is_told(database: Path) 
 
 
 def test_one_that_does_not_answer_is_said(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_socket, "ASK_SECONDS", 0.3)
     ready, go_on = threading.Event(), threading.Event()
 
     def say() -> bytes:
@@ -149,9 +158,11 @@ def test_one_that_does_not_answer_is_said(database: Path, monkeypatch: pytest.Mo
         return SAID
 
     with StatusSocket(database, say, {}):
-        with pytest.raises(Unanswered, match="has not answered for"):
-            ask(database, {})
-        assert ready.is_set()
+        with monkeypatch.context() as patch:
+            patch.setattr(status_socket, "ASK_SECONDS", 0.3)
+            with pytest.raises(Unanswered, match="has not answered for"):
+                ask(database, {})
+        assert ready.wait(30)
         go_on.set()
         wait_until(lambda: ask(database, {}) == ANSWER, "it answers again")
 

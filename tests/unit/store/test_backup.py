@@ -137,7 +137,7 @@ def test_a_copy_that_is_left_leaves_nothing(tmp_path: Path, database: Database, 
     thread = threading.Thread(target=lambda: made.append(by.make(database)))
     by.stop()
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert made == [None]
     assert names(tmp_path) == []
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -231,11 +232,11 @@ def test_two_connections_take_turns_at_writing(tmp_path: Path) -> None:
         writer = threading.Thread(target=write)
         with database.transaction() as connection:
             writer.start()
-            assert began.wait(10)
+            assert began.wait(60)
             writer.join(0.05)
             assert writer.is_alive()
             connection.execute("INSERT INTO ledger VALUES ('h', 's', 'lost', 'first', 1)")
-        writer.join(10)
+        writer.join(60)
         causes = [row["cause"] for row in second.rows("SELECT cause FROM ledger")]
         assert sorted(causes) == ["first", "second"]
 
@@ -251,9 +252,9 @@ def test_a_short_writing_beside_the_daemon_needs_a_database(tmp_path: Path) -> N
 
 def test_a_damaged_database_is_said_in_one_sentence(tmp_path: Path) -> None:
     path = write(tmp_path / "db", *(detection(second) for second in range(200)))
-    content = bytearray(path.read_bytes())
+    content, chance = bytearray(path.read_bytes()), random.Random(1)
     for page in range(4096, len(content), 4096):
-        content[page : page + 64] = os.urandom(64)
+        content[page : page + 64] = chance.randbytes(64)
     path.write_bytes(content)
     with (
         pytest.raises(StoreError, match=r"is damaged; `birdwatchd run` moves it aside"),
