@@ -134,7 +134,7 @@ class Blueprint:
         elif not self.card.has_range:
             logger.warning("species range is off", reason=f"the model {self.card.name} has none")
         else:
-            model = load_range_model(self.bundle)
+            model = load_range_model(self.bundle, self.card)
             if model is not None:
                 return SpeciesRange(model, place.latitude, place.longitude)
         return Nowhere()

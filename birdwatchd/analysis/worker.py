@@ -90,7 +90,7 @@ class Worker:
         )
         self._model = f"{card.name}-{card.version}"
         ranged = config.deciding.species_range.enabled and card.has_range
-        self._range_model = load_range_model(settings.bundle) if ranged else None
+        self._range_model = load_range_model(settings.bundle, card) if ranged else None
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ import structlog
 
 from birdwatchd.errors import UserError
 from birdwatchd.model.bundle import read_card
+from birdwatchd.model.importing import importing_torch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,10 +72,11 @@ class Classifier:
             UserError: the device or precision that was asked for is not to be had.
         """
         card = read_card(path, language)
-        import torch
+        with importing_torch():
+            import torch
 
-        from birdwatchd.model.lanes import LANES, Lanes
-        from birdwatchd.model.network import choose_device, load_network
+            from birdwatchd.model.lanes import LANES, Lanes
+            from birdwatchd.model.network import choose_device, load_network
 
         torch.set_num_threads(1)
         chosen = choose_device(device)

@@ -7,7 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from birdwatchd.errors import BundleError
-from birdwatchd.model.bundle import RANGE_MODEL, read_card, read_extra, refuse_reaching
+from birdwatchd.model.bundle import RANGE_MODEL, read_extra, refuse_reaching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from birdwatchd.model.bundle import Card
+
 WEEKS = 48
 
 
-def load_range_model(path: Path) -> Callable[[float, float, int], NDArray[np.float32]] | None:
-    """The range model of the bundle at `path`; None when it has none.
+def load_range_model(path: Path, card: Card) -> Callable[[float, float, int], NDArray[np.float32]] | None:
+    """The range model of the bundle at `path`, whose card is `card`; None when it has none.
 
     It takes latitude and longitude in degrees and the week, 1 to 48 (four a month), and returns occurrence in [0, 1],
     float32 (labels,). It holds BirdNET's 29 MB for as long as it is kept; drop it once the places and weeks are known.
@@ -53,7 +55,7 @@ def load_range_model(path: Path) -> Callable[[float, float, int], NDArray[np.flo
             ].numpy()
         return result
 
-    labels = len(read_card(path).labels)
+    labels = len(card.labels)
     if occurrence(0.0, 0.0, 1).shape != (labels,):
         raise BundleError(
             f"{path} has a range model that does not fit its {labels} labels; build the bundle again"

@@ -133,7 +133,8 @@ def test_batches_score_as_single_segments_do(classifier: Classifier) -> None:
 
 
 def test_the_range_model_agrees_everywhere_and_in_every_week(birdnet_bundle: Path, weights: Weights) -> None:
-    reference, occurrence = tflite(weights.range_model), load_range_model(birdnet_bundle)
+    occurrence = load_range_model(birdnet_bundle, read_card(birdnet_bundle))
+    reference = tflite(weights.range_model)
     assert occurrence is not None
     for latitude, longitude in PLACES:
         for week in range(1, 49):
@@ -143,7 +144,8 @@ def test_the_range_model_agrees_everywhere_and_in_every_week(birdnet_bundle: Pat
 
 def test_the_card_knows_what_the_range_model_cannot_judge(birdnet_bundle: Path) -> None:
     """It was made from birds alone: everything else it calls absent, everywhere."""
-    card, occurrence = read_card(birdnet_bundle), load_range_model(birdnet_bundle)
+    card = read_card(birdnet_bundle)
+    occurrence = load_range_model(birdnet_bundle, card)
     assert occurrence is not None
     assert {"Engine", "Dog", "Human vocal", "Noise", "Power tools", "Pseudacris crucifer"} <= card.unranged
     best = np.max(

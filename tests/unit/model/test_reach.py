@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from birdwatchd.errors import BundleError
-from birdwatchd.model.bundle import RANGE_MODEL, card_json
+from birdwatchd.model.bundle import RANGE_MODEL, card_json, read_card
 from birdwatchd.model.network import open_module
 from birdwatchd.model.range_model import load_range_model
 from birdwatchd.model.reach import reaches_further
@@ -86,7 +86,7 @@ def test_the_range_model_is_read_first_too(tmp_path: Path, tiny_bundle: Path) ->
             content = scripted(AtOnce(str(proof))) if member.endswith(RANGE_MODEL) else old.read(member)
             new.writestr(member, content)
     with pytest.raises(BundleError, match="its code calls save"):
-        load_range_model(path)
+        load_range_model(path, read_card(path))
     assert not proof.exists()
 
 
