@@ -9,10 +9,12 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import NoReturn
 
 STATUS = 130
 """What a shell calls the end of a command that was interrupted."""
+_LATER_SECONDS = 0.02
 
 
 def end_at_once() -> None:
@@ -20,14 +22,16 @@ def end_at_once() -> None:
 
     Where it is ignored, as in what a script starts in the background, it stays so; as with `raise_it`.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) in {signal.default_int_handler, _raise}:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGALRM) is _raise:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def raise_it() -> None:
     """From now on it raises KeyboardInterrupt, for whoever has something to put in order first."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _raise)
         sys.unraisablehook = _lost
 
 
@@ -45,6 +49,17 @@ def die() -> "NoReturn":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
     os._exit(STATUS)  # where it is blocked
+
+
+def _raise(_number: int, frame: "FrameType | None") -> None:
+    """Not while a compiled module is imported: some (soxr) take the process with them where anything is raised then."""
+    while frame is not None:
+        if frame.f_code.co_qualname.startswith("ExtensionFileLoader."):
+            signal.signal(signal.SIGALRM, _raise)
+            signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def _lost(lost: "sys.UnraisableHookArgs") -> None:

@@ -79,6 +79,24 @@ def test_what_was_not_interrupted_ends_as_ever(status: int) -> None:
     assert ended == (status, "in order\nPython is taken down\n", "")
 
 
+def test_a_compiled_module_is_made_first() -> None:
+    assert run(
+        "import _imp, time",
+        "from birdwatchd import interrupts",
+        "interrupts.end_at_once(); interrupts.raise_it()",
+        "make = _imp.create_dynamic",
+        "def make_pressed(*module):",
+        f"    {PRESSED}",
+        "    print('made')",
+        "    return make(*module)",
+        "_imp.create_dynamic = make_pressed",
+        "try:",
+        "    import _cffi_backend",
+        "    time.sleep(60)",
+        "except KeyboardInterrupt: print('raised')",
+    ) == (0, "made\nraised\n", "")
+
+
 def test_where_it_cannot_be_raised() -> None:
     assert (
         run(
