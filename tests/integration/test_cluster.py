@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RATE = 48000
 HERTZ = (4000.0, 1000.0)
 FILES = 12
+HELD = Path(__file__).with_name("held.py")
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="no Dask: pip install 'birdwatchd[cluster]'"
@@ -89,7 +90,7 @@ class Dask:
             "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", self._file
         )
         self.workers: list[subprocess.Popen[bytes]] = []
-        wait_until(lambda: self._file.is_file() and self._file.stat().st_size > 0, "the scheduler starts", 60)
+        wait_until(lambda: self._file.is_file() and self._file.stat().st_size > 0, "the scheduler starts")
 
     @property
     def _file(self) -> Path:
@@ -202,12 +203,15 @@ def test_a_worker_that_is_killed_loses_nothing_and_repeats_only_its_file(
     journal = tmp_path / "all.csv.resume"
     words = (recordings, "--model", tiny_bundle, "-o", output, "--cluster", dask.address)
     analysis = subprocess.Popen(
-        [sys.executable, "-m", "birdwatchd", "analyze", *map(str, words)], stderr=subprocess.PIPE, text=True
+        [sys.executable, HELD, "6", "analyze", *map(str, words)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_until(lambda: journal.is_file() and journal.read_bytes().count(b"\n") > 6, "six files are done", 120)
     dask.workers[0].kill()
     dask.work(1)
-    _, told = analysis.communicate(timeout=240)
+    _, told = analysis.communicate("\n", timeout=240)
     assert analysis.returncode == 0, told
     assert f"{FILES} files" in told
     assert_same(output, alone)
@@ -229,11 +233,13 @@ def test_an_analysis_that_is_killed_goes_on_with_the_cluster(
     journal = tmp_path / "all.csv.resume"
     words = (recordings, "--model", tiny_bundle, "-o", output, "--cluster", dask.address)
     analysis = subprocess.Popen(
-        [sys.executable, "-m", "birdwatchd", "analyze", *map(str, words)], stderr=subprocess.DEVNULL
+        [sys.executable, HELD, "2", "analyze", *map(str, words)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     wait_until(lambda: journal.is_file() and journal.read_bytes().count(b"\n") > 2, "two files are done", 120)
     analysis.kill()
-    analysis.wait()
+    analysis.communicate()
     done = analyze(*words, "--resume")
     assert "files were analysed before" in done.stderr
     assert_same(output, alone)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.web.station import PATIENCE_SECONDS
 from tests.web.station import station as running_station
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("no Chromium on the PATH; install it: sudo apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: scripts/setup --test")
+    sync_api.expect.set_options(timeout=1000 * PATIENCE_SECONDS)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
@@ -42,6 +44,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh window; a fault of a script, or anything that it logs as an error, fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))

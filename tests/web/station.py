@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RATE = 48000
+PATIENCE_SECONDS = 60.0
 CONFIG = """\
 node: wood
 model:
@@ -69,6 +71,15 @@ class Station:
     def log(self) -> str:
         return (self.folder / "log.txt").read_text()
 
+    def get(self, path: str) -> httpx.Response:
+        """What it answers, however busy the machine is."""
+        return httpx.get(f"{self.url}{path}", timeout=PATIENCE_SECONDS)
+
+    def is_deaf(self) -> bool:
+        """Whether nobody listens at its port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
+
     def start(self) -> None:
         """Begin, and wait until it listens and its page answers."""
         with (self.folder / "log.txt").open("ab") as log:
@@ -83,7 +94,7 @@ class Station:
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
-            return httpx.get(f"{self.url}/static/style.css").status_code == 200
+            return self.get("/static/style.css").status_code == 200
         except httpx.TransportError:
             return False
 

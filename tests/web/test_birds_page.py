@@ -19,7 +19,7 @@ def test_the_best_clip_of_today_plays_in_its_place(page: Page, station: Station)
         page.goto(f"{station.url}/today")
         return page.locator("[data-play]").count() > 0
 
-    wait_until(has_a_clip, "a clip on the page of today", 90)
+    wait_until(has_a_clip, "a clip on the page of today")
     button = page.locator("[data-play]").first
     assert button.get_attribute("role") == "button"
     with page.expect_response(lambda answer: answer.url.endswith("/sound")) as heard:

@@ -15,6 +15,7 @@ from birdwatchd.store.counts import count
 from birdwatchd.store.database import Database
 from birdwatchd.store.days import Day
 from birdwatchd.web.heat import even_shade, shade, strip
+from birdwatchd.web.pages import day as pages
 from birdwatchd.web.pages.season import by_week, deaf_weeks
 from birdwatchd.web.ribbon import ribbons
 from tests.rows import BLACKBIRD, COOT, DAWN, detection, entry
@@ -76,12 +77,14 @@ def test_a_day_tells_its_species_with_counts_and_times(tmp_path: Path) -> None:
     assert '/day/2026-05-10"' in html
 
 
-def test_today_is_the_day_at_the_station(tmp_path: Path) -> None:
-    now = datetime.now(BERLIN)
+def test_today_is_the_day_at_the_station(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shortly after midnight in Berlin, when another day is yet to begin elsewhere."""
+    now = datetime(2026, 7, 4, 0, 30, tzinfo=BERLIN)
+    monkeypatch.setattr(pages, "_now", lambda house: now.astimezone(house.zone()))
     client = counted(tmp_path, detection(start=now, end=now))
-    assert f"Today, {now:%a} {now.day} {now:%b %Y}" in texts(client.get("/today").text)
+    assert "Today, Sat 4 Jul 2026" in texts(client.get("/today").text)
     assert "1 species" in texts(client.get("/today").text)
-    assert "Today," in texts(client.get(f"/day/{now.date()}").text)
+    assert "Today," in texts(client.get("/day/2026-07-04").text)
     answer = client.get("/day?day=2026-05-09")
     assert (answer.status_code, answer.headers["location"]) == (303, DAY)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from tests.integration.waiting import wait_until
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def by_model(there: Station) -> dict[str, str]:
     """An ended detection of each model."""
-    found = httpx.get(f"{there.url}/api/v1/detections?limit=100").json()["detections"]
+    found = there.get("/api/v1/detections?limit=100").json()["detections"]
     return {one["model"]: one["id"] for one in found if one["state"] == "ended"}
 
 
@@ -30,13 +29,13 @@ def test_after_a_reload_each_detection_shows_the_model_that_said_it(
 ) -> None:
     other = build_tiny_bundle(tmp_path / "other.pt", card=replace(CARD, name="other", version="2"))
     with station(tmp_path, tiny_bundle) as there:
-        wait_until(lambda: len(by_model(there)) == 1, "a detection of the first model", 60)
+        wait_until(lambda: len(by_model(there)) == 1, "a detection of the first model")
         there.config.write_text(there.config.read_text().replace(str(tiny_bundle), str(other)))
         there.reload()
-        wait_until(lambda: len(by_model(there)) == 2, "a detection of the second model", 60)
+        wait_until(lambda: len(by_model(there)) == 2, "a detection of the second model")
         found = by_model(there)
         assert sorted(found) == ["other-2", "tiny-1"]
         for model, identity in found.items():
-            text = httpx.get(f"{there.url}/review?at={identity}").text
+            text = there.get(f"/review?at={identity}").text
             assert f"{model} said so with" in text
-            assert httpx.get(f"{there.url}/api/v1/detections/{identity}").json()["model"] == model
+            assert there.get(f"/api/v1/detections/{identity}").json()["model"] == model

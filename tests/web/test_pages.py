@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-import httpx
 import pytest
 
 from tests.integration.waiting import wait_until
@@ -25,11 +24,11 @@ def addresses(station: Station) -> list[str]:
     """Of every page there is: the entries of the navigation, and one of each kind that they lead to."""
 
     def heard() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(f"{station.url}/api/v1/detections").json()["detections"]
+        found: list[dict[str, Any]] = station.get("/api/v1/detections").json()["detections"]
         return [one for one in found if one["state"] == "ended"]
 
-    wait_until(heard, "a detection that has ended", 60)
-    first = httpx.get(f"{station.url}/sources").text
+    wait_until(heard, "a detection that has ended")
+    first = station.get("/sources").text
     entries = sorted({piece.partition('"')[0] for piece in first.split('<a href="')[1:]})
     first_heard = heard()[0]
     day, name = first_heard["start"][:10], quote(first_heard["scientific_name"])
@@ -86,7 +85,7 @@ def test_the_keyboard_reaches_the_content_first(page: Page, station: Station) ->
 
 def test_the_api_is_told_without_help_from_elsewhere(page: Page, station: Station) -> None:
     page.goto(f"{station.url}/api")
-    schema = httpx.get(f"{station.url}/api/v1/openapi.json").json()
+    schema = station.get("/api/v1/openapi.json").json()
     for path in schema["paths"]:
         assert page.locator("summary code", has_text=path).count() >= 1, path
     with page.expect_download() as download:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from birdwatchd.web.password import hash_of
+from tests.integration.waiting import wait_until
 from tests.web.nginx import NGINX, nginx
 from tests.web.station import station
 
@@ -49,7 +50,7 @@ def test_all_of_it_works_below_a_prefix_over_tls(
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_label("Your name").fill("Ann")
         page.get_by_role("button", name="Log in").click()
-        assert page.url == f"{url}/sources"
+        page.wait_for_url(f"{url}/sources")
         assert page.get_by_role("heading", name="garden").is_visible()
         (cookie,) = context.cookies()
         assert (cookie["secure"], cookie["httpOnly"], cookie["path"]) == (True, True, "/birds/")
@@ -57,13 +58,16 @@ def test_all_of_it_works_below_a_prefix_over_tls(
         for path in [one.get_attribute("href") for one in page.locator("header nav > a").all()]:
             page.goto(f"https://{urlsplit(url).netloc}{path}")
         page.goto(f"{url}/")
-        for _ in range(300):
-            if not heard:
-                page.wait_for_timeout(100)
+
+        def is_live() -> bool:
+            page.wait_for_timeout(100)  # its events are worked off meanwhile
+            return bool(heard)
+
+        wait_until(is_live, "something comes over the WebSocket")
         assert heard[0].startswith(f"wss://{urlsplit(url).netloc}/birds/")
 
         page.get_by_role("button", name="Log out").click()
-        assert urlsplit(page.url).path == "/birds/login"
+        page.wait_for_url("**/birds/login*")
         page.goto(f"{url}/sources")
         assert urlsplit(page.url).path == "/birds/login"
         context.close()

@@ -220,7 +220,7 @@ def test_verdicts_by_keys_reach_the_list_to_train_from(page: Page, station: Stat
         page.goto(f"{station.url}/review?queue=sample")
         return page.locator("#claim").count() == 1
 
-    wait_until(heard, "a clip to review", 60)
+    wait_until(heard, "a clip to review")
     claims = {}
     for key in ("r", "w", "o", "u"):
         identity = page.locator("#verdicts input[name=detection]").input_value()
@@ -240,7 +240,7 @@ def test_verdicts_by_keys_reach_the_list_to_train_from(page: Page, station: Stat
                 page.goto(f"{station.url}/review?queue=sample")
             return page.locator("#claim").count() == 1
 
-        wait_until(another, "the next clip", 60)
+        wait_until(another, "the next clip")
     page.goto(f"{station.url}/review?queue=sample&said={claims['u']}")
     page.keyboard.press("z")
     page.wait_for_url(f"**at={claims['u']}**")

@@ -19,7 +19,7 @@ from birdwatchd.web.server import Page, may_listen
 from tests.integration.waiting import wait_until
 from tests.ports import free_port
 from tests.web.made_up import made_up
-from tests.web.station import CONFIG, station, write_sound
+from tests.web.station import CONFIG, PATIENCE_SECONDS, station, write_sound
 
 if TYPE_CHECKING:
     from birdwatchd.config.schema import Web
@@ -78,10 +78,11 @@ def test_it_is_shown_as_long_as_it_is_entered(tmp_path: Path) -> None:
     house = made_up(tmp_path, web={"port": port})
     url = f"http://127.0.0.1:{port}/sources"
     with Page(house.house()):
-        assert httpx.get(url).status_code == 200
-    with pytest.raises(httpx.TransportError):
-        httpx.get(url)
-    assert not [thread for thread in threading.enumerate() if thread.name == "web"]
+        assert httpx.get(url, timeout=PATIENCE_SECONDS).status_code == 200
+    # It waits for its end, but not for ever.
+    wait_until(lambda: "web" not in {thread.name for thread in threading.enumerate()}, "its thread ends")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, timeout=PATIENCE_SECONDS)
 
 
 def test_a_reload_takes_it_elsewhere_closes_it_and_opens_it_again(tmp_path: Path, tiny_bundle: Path) -> None:
@@ -90,14 +91,14 @@ def test_a_reload_takes_it_elsewhere_closes_it_and_opens_it_again(tmp_path: Path
         other = free_port()
         there.config.write_text(before.replace(f"port: {there.port}", f"port: {other}\n  prefix: /birds"))
         there.reload()
-        assert httpx.get(f"http://127.0.0.1:{other}/birds/sources").status_code == 200
-        with pytest.raises(httpx.TransportError):
-            httpx.get(f"{there.url}/sources")
+        elsewhere = f"http://127.0.0.1:{other}/birds/sources"
+        assert httpx.get(elsewhere, timeout=PATIENCE_SECONDS).status_code == 200
+        wait_until(there.is_deaf, "the old port is left")
 
         # With a password from now on: what was open is closed.
         there.config.write_text(f"{before}\n  password: {hash_of('a password')}\n")
         there.reload()
-        assert httpx.get(f"{there.url}/sources").status_code == 303
+        assert there.get("/sources").status_code == 303
 
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
@@ -105,12 +106,11 @@ def test_a_reload_takes_it_elsewhere_closes_it_and_opens_it_again(tmp_path: Path
             there.reload()
         assert "is taken by another program" in there.log
         assert "page goes on as it was" in there.log
-        assert httpx.get(f"{there.url}/sources").status_code == 303
+        assert there.get("/sources").status_code == 303
 
         there.config.write_text(before.partition("web:")[0])
         there.reload()
-        with pytest.raises(httpx.TransportError):
-            httpx.get(f"{there.url}/sources")
+        wait_until(there.is_deaf, "the port is left")
         assert "Traceback" not in there.log
 
 
@@ -126,7 +126,7 @@ def test_messages_link_to_the_page_where_it_stayed_when_it_could_not_move(
 
     public = "  public_url: https://wood.example"
     with station(tmp_path, tiny_bundle, config=TELLING, more=public) as there:
-        wait_until(told, "a detection", 90)
+        wait_until(told, "a detection")
         with socket.create_server(("127.0.0.1", 0)) as taken:
             config = there.config.read_text().replace("wood.example", "pond.example")
             port = taken.getsockname()[1]
@@ -134,7 +134,7 @@ def test_messages_link_to_the_page_where_it_stayed_when_it_could_not_move(
             there.reload()
         assert "page goes on as it was" in there.log
         before = len(told())
-        wait_until(lambda: len(told()) > before + 1, "two more detections", 90)
+        wait_until(lambda: len(told()) > before + 1, "two more detections")
         assert told()[-1].startswith("https://wood.example/detection/")
 
 

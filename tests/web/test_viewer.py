@@ -7,7 +7,7 @@ from birdwatchd.web.viewer import SOUND, WORDS, Viewer
 
 def read(viewer: Viewer, count: int) -> list[str | bytes]:
     async def some() -> list[str | bytes]:
-        return [await asyncio.wait_for(viewer.next(), 5) for _ in range(count)]
+        return [await asyncio.wait_for(viewer.next(), 60) for _ in range(count)]
 
     return asyncio.run(some())
 
@@ -50,6 +50,6 @@ def test_who_waits_is_woken() -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         viewer.show(b"sound")
-        return await asyncio.wait_for(waiting, 5)
+        return await asyncio.wait_for(waiting, 60)
 
     assert asyncio.run(wait()) == b"sound"
