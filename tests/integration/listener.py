@@ -1,7 +1,8 @@
 """A process that listens to microphones and says what it knows: PortAudio reads its environment only once.
 
-Argument: a JSON list of microphone sources. Commands on stdin, one JSON answer a line on stdout:
-`state`, `save PATH` (the first source's ring), `stop`.
+Arguments: a JSON list of microphone sources, and how many seconds the sound system may take to answer. Commands on stdin,
+one JSON answer a line on stdout: `state`, `save PATH` (the first source's ring), `hurry` (whoever does not answer is missed
+soon from now on), `stop`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from birdwatchd.audio.portaudio import PortAudio
 from birdwatchd.config.schema import MicrophoneSource
 from birdwatchd.errors import UserError
 
-owner = PortAudio(deadline_seconds=1.5)
+owner = PortAudio(deadline_seconds=float(sys.argv[2]))
 wakes = 0
 
 
@@ -50,9 +51,9 @@ def answer(value: Any) -> None:
 
 microphones = [
     Microphone(
-        MicrophoneSource(kind="microphone", stall_seconds=1, **source),
+        MicrophoneSource(kind="microphone", stall_seconds=20, **source),
         preferred_rate=48000,
-        ring_seconds=60,
+        ring_seconds=300,
         wake=wake,
         owner=owner,
         shortest_pause_seconds=0.2,
@@ -75,6 +76,11 @@ for line in sys.stdin:
         ring = microphones[0].ring
         np.save(argument, ring.read(ring.oldest, ring.written))
         answer({"saved": argument})
+    elif command == "hurry":
+        owner._deadline.seconds = 1.5
+        for microphone in microphones:
+            microphone._config = microphone._config.model_copy(update={"stall_seconds": 1.0})
+        answer({"hurries": True})
     elif command == "stop":
         began = time.monotonic()
         for microphone in microphones:

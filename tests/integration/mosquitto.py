@@ -114,7 +114,7 @@ class Mosquitto(Program):
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """As somebody else."""
         words = ["mosquitto_pub", *self._words(), "-q", "1", "-t", topic, "-m", payload]
-        subprocess.run([*words, "-r"] if retain else words, check=True, timeout=30)
+        subprocess.run([*words, "-r"] if retain else words, check=True, timeout=60)
 
     def subscriber(self, *topics: str, session: str = "") -> Subscriber:
         """An independent subscriber, perhaps one that comes back. When this returns it has heard all that waited for it."""
@@ -124,7 +124,7 @@ class Mosquitto(Program):
         """Subscribe and go away: the broker keeps what comes."""
         words = ["mosquitto_sub", *self._words(), *_session(session), "-q", "1", "-E"]
         subprocess.run(
-            [*words, *(word for topic in topics for word in ("-t", topic))], check=True, timeout=30
+            [*words, *(word for topic in topics for word in ("-t", topic))], check=True, timeout=60
         )
 
     def _words(self) -> list[str]:
@@ -169,7 +169,7 @@ class Subscriber:
         """All messages, or those of one topic."""
         return [one for one in list(self._all) if topic is None or one.topic == topic]
 
-    def wait_for(self, topic: str, count: int = 1, seconds: float = 30.0) -> list[Heard]:
+    def wait_for(self, topic: str, count: int = 1, seconds: float = 90.0) -> list[Heard]:
         """The messages of a topic, once there are so many."""
         wait_until(lambda: len(self.heard(topic)) >= count, f"{count} messages on {topic}", seconds)
         return self.heard(topic)

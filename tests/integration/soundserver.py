@@ -59,9 +59,13 @@ class SoundServer(Program):
 
     def play(self, path: Path) -> None:
         """Play a sound file to its end."""
-        subprocess.run(["paplay", "--device=mic", path], env=self.environment, check=True, timeout=60)
+        subprocess.run(["paplay", "--device=mic", path], env=self.environment, check=True, timeout=180)
+
+    def is_playing(self) -> bool:
+        """Whether somebody plays, and is heard."""
+        return b"Corked: no" in self._control("list", "sink-inputs").stdout
 
     def _control(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            ["pactl", *arguments], env=self.environment, capture_output=True, check=check, timeout=20
+            ["pactl", *arguments], env=self.environment, capture_output=True, check=check, timeout=60
         )

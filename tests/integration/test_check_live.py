@@ -15,6 +15,7 @@ import soundfile
 from tests.integration.mosquitto import PASSWORD, USER, Mosquitto, missing
 from tests.integration.soundserver import SoundServer, needs_sound_server
 from tests.integration.test_run import RATE, noise
+from tests.integration.waiting import wait_until
 from tests.integration.web import WebServer
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 @contextmanager
 def playing(sound: Path, server: SoundServer) -> Iterator[None]:
     with subprocess.Popen(["paplay", "--device=mic", str(sound)], env=server.environment) as player:
-        yield
-        player.kill()
+        try:
+            wait_until(server.is_playing, "it plays")
+            yield
+        finally:
+            player.kill()
 
 
 def check(folder: Path, config: str, status: int, server: SoundServer) -> list[str]:
@@ -45,7 +49,7 @@ def check(folder: Path, config: str, status: int, server: SoundServer) -> list[s
         [sys.executable, "-m", "birdwatchd", "check", "--live", "-c", str(path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
         check=False,
         env={**server.environment, "HOME": os.environ["HOME"]},
     )
@@ -64,7 +68,7 @@ def test_what_works_is_found_to_and_nobody_is_told(
         if shutil.which("fswebcam")
         else "[ffmpeg, -f, lavfi, -i, testsrc, -frames:v, '1', '{file}']"
     )
-    soundfile.write(tmp_path / "rain.wav", noise(90), RATE)
+    soundfile.write(tmp_path / "rain.wav", noise(180), RATE)
     with (
         WebServer(tmp_path) as web,
         broker.subscriber("#") as subscriber,

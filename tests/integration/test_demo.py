@@ -140,7 +140,7 @@ def test_the_demo_publishes_to_a_broker_of_ones_own(tmp_path: Path, monkeypatch:
         done = demo("--fast", "--broker", address, folder)
         assert_heard_everything(done, folder)
         assert_everything_was_set_off(done, folder)
-        assert len(home.heard("birdwatchd/demo/source/chorus")) == 4
+        assert len(home.wait_for("birdwatchd/demo/source/chorus", 4)) == 4
         # Home Assistant is told nothing of a demo, and the password is written nowhere.
         assert [one for one in home.heard() if one.topic.startswith("homeassistant/")] == []
         assert PASSWORD not in (folder / "config.yaml").read_text()

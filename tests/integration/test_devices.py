@@ -13,6 +13,7 @@ import yaml
 from birdwatchd.config.schema import MicrophoneSource
 from tests.integration.known import noise
 from tests.integration.soundserver import SoundServer, needs_sound_server
+from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def devices(server: SoundServer, *arguments: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 
@@ -51,9 +52,10 @@ def test_the_table_and_the_lines_for_the_config(server: SoundServer) -> None:
 
 
 def test_json_has_levels_while_something_plays(server: SoundServer, tmp_path: Path) -> None:
-    noise(tmp_path / "played.wav", seconds=20)
+    noise(tmp_path / "played.wav", seconds=120)
     player = subprocess.Popen(["paplay", "--device=mic", tmp_path / "played.wav"], env=server.environment)
     try:
+        wait_until(server.is_playing, "it plays")
         shown = devices(server, "default", "--json", "--levels")
     finally:
         player.kill()

@@ -28,9 +28,9 @@ LISTENER = Path(__file__).parent / "listener.py"
 class Listener:
     """The process in listener.py."""
 
-    def __init__(self, server: SoundServer, *sources: dict[str, Any]) -> None:
+    def __init__(self, server: SoundServer, *sources: dict[str, Any], patience: float = 30.0) -> None:
         self.child = subprocess.Popen(
-            [sys.executable, LISTENER, json.dumps(sources or ({"name": "mic"},))],
+            [sys.executable, LISTENER, json.dumps(sources or ({"name": "mic"},)), str(patience)],
             env={**server.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -48,6 +48,20 @@ class Listener:
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = self.ask("state")[0]
         return state
+
+    def hear(self, server: SoundServer, path: Path) -> int:
+        """Play it until nothing is lost meanwhile, as a machine that stalls may lose some: since which sample it was heard."""
+        begins: list[int] = []
+
+        def is_whole() -> bool:
+            before = self.state()
+            begins.append(before["written"])
+            server.play(path)
+            self.wait_for_sound()
+            return bool(self.state()["gaps"] == before["gaps"])
+
+        wait_until(is_whole, "it is heard as a whole")
+        return begins[-1]
 
     def sound(self, path: Path) -> NDArray[np.int16]:
         """The ring as the integers that it was made of."""
@@ -78,6 +92,11 @@ class Listener:
         return json.loads(line)
 
 
+def is_dated(state: dict[str, Any]) -> bool:
+    """Whether the last sample is of about now."""
+    return bool(state["date"] == pytest.approx(state["now"], abs=5))
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SoundServer]:
     with SoundServer(tmp_path) as server:
@@ -88,14 +107,12 @@ def test_what_is_played_is_recorded_sample_for_sample(server: SoundServer, tmp_p
     played = noise(tmp_path / "played.wav")
     with Listener(server) as listener:
         listener.wait_for_sound()
-        server.play(tmp_path / "played.wav")
-        listener.wait_for_sound()
+        begin = listener.hear(server, tmp_path / "played.wav")
+        heard(listener.sound(tmp_path / "sound.npy")[begin:], played[:, 0])
         state = listener.state()
-        heard(listener.sound(tmp_path / "sound.npy"), played[:, 0])
-        assert state["gaps"] == []
         assert state["sample_rate"] == RATE
         assert state["wakes"] > 0
-        assert state["date"] == pytest.approx(state["now"], abs=5)
+        wait_until(lambda: is_dated(listener.state()), "its last sample is of just now")
         assert listener.ask("stop")["still"]
 
 
@@ -107,10 +124,9 @@ def test_any_channel_can_be_heard(tmp_path: Path, channel: int | str) -> None:
         Listener(server, {"name": "mic", "device": "default", "channel": channel}) as listener,
     ):
         listener.wait_for_sound()
-        server.play(tmp_path / "played.wav")
-        listener.wait_for_sound()
+        begin = listener.hear(server, tmp_path / "played.wav")
         wanted = played.mean(axis=1).astype(np.int16) if channel == "mix" else played[:, int(channel) - 1]
-        heard(listener.sound(tmp_path / "sound.npy"), wanted)
+        heard(listener.sound(tmp_path / "sound.npy")[begin:], wanted)
 
 
 def test_a_restarted_server_leaves_a_gap_of_the_right_length(server: SoundServer, tmp_path: Path) -> None:
@@ -126,18 +142,23 @@ def test_a_restarted_server_leaves_a_gap_of_the_right_length(server: SoundServer
             lambda: all(state["gaps"] and not state["fault"] for state in listener.ask("state")),
             "both microphones come back",
         )
-        server.play(tmp_path / "played.wav")
-        listener.wait_for_sound()
-        after = listener.state()
-        ((index, seconds, cause),) = after["gaps"]
+        begin = listener.hear(server, tmp_path / "played.wav")
+        index, _, cause = listener.state()["gaps"][0]
         assert cause == "device gone"
         assert index >= away["written"]  # samples are numbered on
-        captured = (after["written"] - before["written"]) / RATE
-        assert seconds == pytest.approx(after["monotonic"] - before["monotonic"] - captured, abs=0.5)
-        assert after["date"] == pytest.approx(after["now"], abs=5)
+
+        def is_right() -> bool:
+            after = listener.state()
+            captured = (after["written"] - before["written"]) / RATE
+            missing = sum(seconds for _, seconds, _ in after["gaps"])
+            passed = after["monotonic"] - before["monotonic"]
+            return bool(missing == pytest.approx(passed - captured, abs=0.5)) and is_dated(after)
+
+        # Sound that is held up is there a little later.
+        wait_until(is_right, "what is missing is what was not captured")
         sound = listener.sound(tmp_path / "sound.npy")
         assert not sound[:index].any()
-        heard(sound, played[:, 0])
+        heard(sound[begin:], played[:, 0])
 
 
 def test_a_microphone_that_is_pulled_out_and_put_back_is_heard_again(server: SoundServer) -> None:
@@ -147,29 +168,31 @@ def test_a_microphone_that_is_pulled_out_and_put_back_is_heard_again(server: Sou
         wait_until(lambda: listener.state()["fault"], "the fault is told")
         server.plug()
         listener.wait_for_sound()
-        assert len(listener.state()["gaps"]) == 1
+        assert listener.state()["gaps"][0][2] == "device gone"
 
 
 def test_a_frozen_server_is_told_and_stopping_does_not_hang(server: SoundServer) -> None:
     with Listener(server) as listener:
         listener.wait_for_sound()
+        listener.ask("hurry")
         server.freeze()
         wait_until(lambda: listener.state()["fault"], "the fault is told")
         wait_until(lambda: listener.state()["helpless_seconds"], "the daemon can see that it is stuck")
         assert "not answered" in listener.state()["fault"]
         listener.ask("stop")  # answers at all
-        assert listener.child.wait(20) == 0  # and the process ends while the server is still frozen
+        assert listener.child.wait(60) == 0  # and the process ends while the server is still frozen
 
 
 def test_a_server_that_thaws_is_heard_again(server: SoundServer) -> None:
     with Listener(server) as listener:
         listener.wait_for_sound()
+        listener.ask("hurry")
         server.freeze()
         wait_until(lambda: listener.state()["helpless_seconds"], "the daemon can see that it is stuck")
         server.thaw()
         wait_until(lambda: not listener.state()["fault"], "it comes back")
         listener.wait_for_sound()
-        assert [cause for _, _, cause in listener.state()["gaps"]] == ["stalled"]
+        assert "stalled" in [cause for _, _, cause in listener.state()["gaps"]]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +209,7 @@ def test_what_can_never_work_is_said_in_one_sentence(
     server: SoundServer, source: dict[str, Any], words: list[str]
 ) -> None:
     with Listener(server, {"name": "mic", **source}) as listener:
-        assert listener.child.wait(20) == 2
+        assert listener.child.wait(60) == 2
         error = listener.first["error"]
         assert all(word in error for word in words), error
         assert "\n" not in error
@@ -194,12 +217,12 @@ def test_what_can_never_work_is_said_in_one_sentence(
 
 def test_no_sound_input_at_all_is_said_in_one_sentence(tmp_path: Path) -> None:
     with Listener(SoundServer(tmp_path)) as listener:  # it was never started
-        assert listener.child.wait(20) == 2
+        assert listener.child.wait(60) == 2
         assert "no sound input found" in listener.first["error"]
 
 
 def test_a_frozen_server_at_the_start_is_said_in_one_sentence(server: SoundServer) -> None:
     server.freeze()
-    with Listener(server) as listener:
-        assert listener.child.wait(20) == 2
+    with Listener(server, patience=1.5) as listener:
+        assert listener.child.wait(60) == 2
         assert "has not answered" in listener.first["error"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from birdwatchd.actions import Postpone
+from birdwatchd.actions import Postpone, mqtt_link
 from birdwatchd.actions.mqtt import BURST_SECONDS, Mqtt
 from birdwatchd.domain import DailySummary
 from tests.doubles import (
@@ -25,6 +25,7 @@ from tests.doubles import (
 )
 from tests.integration import mosquitto
 from tests.integration.mosquitto import PASSWORD, Authority, Mosquitto
+from tests.integration.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,13 @@ pytestmark = pytest.mark.skipif(bool(mosquitto.missing()), reason=mosquitto.miss
 BASE = "birdwatchd/wood"
 SOON = DAWN + timedelta(seconds=6)
 """Just after the sample detection's sound: not late."""
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that stalls for seconds is waited for, not left to the next attempt, which these tests do not make."""
+    for name in ("FIRST_SECONDS", "FAREWELL_SECONDS"):
+        monkeypatch.setattr(mqtt_link, name, 60.0)
 
 
 @pytest.fixture
@@ -137,10 +145,12 @@ def test_catching_up_keeps_its_pace(broker: Mosquitto) -> None:
 
 def test_a_batch_that_does_not_fit_into_its_time_is_finished_later(broker: Mosquitto) -> None:
     batch = [item(id=f"{n:020x}") for n in range(20)]
-    with broker.subscriber(BASE) as subscriber:
+    with broker.subscriber(BASE, f"{BASE}/status") as subscriber:
         with station(
-            broker, now=DAWN + timedelta(days=1), catch_up_per_second=5, timeout_seconds=5
+            broker, now=DAWN + timedelta(days=1), catch_up_per_second=1, timeout_seconds=12
         ) as action:
+            action.on_health(health("garden"))
+            subscriber.wait_for(f"{BASE}/status")  # it is connected: its time is for the messages
             outcomes = action.run_batch(batch)
             done = outcomes.count(None)
             assert 0 < done < 20
@@ -237,7 +247,9 @@ def test_discovery_that_is_switched_off_is_taken_back(broker: Mosquitto) -> None
         assert not latecomer.heard()
 
 
-def test_tls_with_an_authority_and_a_certificate_of_ones_own(tmp_path: Path) -> None:
+def test_tls_with_an_authority_and_a_certificate_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = Authority(tmp_path)
     certificate, key = authority.issue("station")
     tls = {
@@ -249,10 +261,15 @@ def test_tls_with_an_authority_and_a_certificate_of_ones_own(tmp_path: Path) -> 
     with Mosquitto(tmp_path, certificate=authority.issue("broker"), authority=authority.ca) as broker:
         with station(broker, tls=tls) as action:
             action.run(sample_detection(), FakeContext())
+        monkeypatch.setattr(mqtt_link, "FIRST_SECONDS", 1.0)  # there will be no connection
         with station(broker, tls={"ca": str(authority.ca)}, keepalive_seconds=5) as action:
-            (outcome,) = action.run_batch([item()])
-    assert isinstance(outcome, Postpone)
-    assert "set tls.certificate and tls.key" in str(outcome)
+
+            def is_told() -> bool:
+                (outcome,) = action.run_batch([item()])
+                assert isinstance(outcome, Postpone)
+                return "set tls.certificate and tls.key" in str(outcome)
+
+            wait_until(is_told, "why there is no connection")
 
 
 def test_a_password_may_come_from_systemd(

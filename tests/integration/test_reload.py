@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 RATE = 48000
 Settings = dict[str, Any]
+DECIDING: Settings = {"max_detection_seconds": 200}
+"""A sound is one detection for as long as it lasts, also where the machine needs minutes for a test."""
 
 
 def tone(hertz: float, seconds: float) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -54,7 +56,7 @@ class Daemon:
         self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=self._environment)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        self.wait_for("listening", seconds=60)
+        self.wait_for("listening")
         return self
 
     def __exit__(
@@ -62,7 +64,7 @@ class Daemon:
     ) -> None:
         self._process.terminate()
         try:
-            status = self._process.wait(60)
+            status = self._process.wait(120)
         finally:
             self._process.kill()
             self._process.wait()
@@ -84,7 +86,7 @@ class Daemon:
     def hang_up(self, event: str) -> None:
         before = len(self.said(event))
         self._process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(self.said(event)) > before, f"{event}: {self._lines[-20:]}", seconds=60)
+        wait_until(lambda: len(self.said(event)) > before, f"{event}: {self._lines[-20:]}")
 
     def said(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """The lines of the log with that event and these fields."""
@@ -92,10 +94,8 @@ class Daemon:
             line for line in list(self._lines) if line["event"] == event and fields.items() <= line.items()
         ]
 
-    def wait_for(self, event: str, *, seconds: float = 60, **fields: Any) -> dict[str, Any]:
-        wait_until(
-            lambda: self.said(event, **fields), f"{event} {fields}: {self._lines[-20:]}", seconds=seconds
-        )
+    def wait_for(self, event: str, **fields: Any) -> dict[str, Any]:
+        wait_until(lambda: self.said(event, **fields), f"{event} {fields}: {self._lines[-20:]}")
         return self.said(event, **fields)[0]
 
     def rows(self, query: str, *parameters: str) -> list[Any]:
@@ -132,6 +132,7 @@ def settings_for(bundle: Path, *sources: Settings) -> Settings:
     return {
         "node": "wood",
         "window_seconds": 3,  # a detection is there after three seconds
+        "deciding": dict(DECIDING),
         "model": {"bundle": str(bundle)},
         "sources": list(sources),
     }
@@ -155,7 +156,7 @@ def test_sources_rules_and_actions_come_and_go_while_the_rest_runs_on(
         daemon.wait_for("acted", action="loud", source="pond")
         daemon.wait_for("action keeps still", level="debug", action="deaf")
 
-        daemon.reload(deciding={"exclude": ["Low Tone"]}, log={"level": "info"}, actions=[])
+        daemon.reload(deciding={**DECIDING, "exclude": ["Low Tone"]}, log={"level": "info"}, actions=[])
         daemon.wait_for("detection ended", source="pond")
         daemon.reload(sources=[high])
         assert daemon.said("reloading")[-1]["changed"] == ["sources.pond (gone)"]
@@ -200,7 +201,7 @@ def test_a_wrong_file_is_refused_whole_and_every_mistake_has_its_line(
             daemon.hang_up("config not taken, the old one stays")
         assert not daemon.said("reloaded")
         daemon.settings = good
-        daemon.reload(deciding={"threshold": 0.6})
+        daemon.reload(deciding={**DECIDING, "threshold": 0.6})
         assert daemon.said("reloading")[-1]["changed"] == ["deciding.threshold"]
         daemon.wait_for("detection", source="garden")
 
@@ -294,7 +295,7 @@ def test_a_microphone_that_did_not_change_loses_no_sample(tmp_path: Path, tiny_b
             playing = threading.Thread(target=lambda: server.play(tmp_path / "tone.wav"))
             playing.start()
             daemon.wait_for("detection", source="garden")
-            daemon.reload(deciding={"max_detection_seconds": 90})  # a longer memory, too
+            daemon.reload(deciding={"max_detection_seconds": 300})  # a longer memory, too
             daemon.reload(sources=[garden, {**garden, "name": "second"}])
             daemon.reload(sources=[garden], language="de")
             playing.join()
@@ -354,7 +355,7 @@ def test_closing_its_terminal_ends_it_in_order(tmp_path: Path, tiny_bundle: Path
         status.append(found)
         return process == child
 
-    wait_until(has_ended, "it ends", seconds=60)
+    wait_until(has_ended, "it ends")
     assert os.waitstatus_to_exitcode(status[-1]) == 0
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT count(*) FROM runs WHERE ended_utc IS NULL").fetchone() == (0,)

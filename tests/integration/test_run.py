@@ -141,8 +141,10 @@ def test_two_sources_are_heard_at_once(config: Path, recording: Path) -> None:
 
 
 @pytest.fixture
-def live(config: Path) -> Iterator[subprocess.Popen[str]]:
-    """The daemon playing the recording in real time."""
+def live(config: Path, recording: Path) -> Iterator[subprocess.Popen[str]]:
+    """The daemon playing the recording in real time, and after it minutes of noise."""
+    sound, rate = soundfile.read(recording)
+    soundfile.write(recording, np.concatenate([sound, noise(270)]), rate)
     config.write_text(config.read_text().replace("speed: fast", "speed: real_time"))
     process = subprocess.Popen([*BIRDWATCHD, "run", "-c", str(config)], stderr=subprocess.PIPE, text=True)
     try:
@@ -154,7 +156,7 @@ def live(config: Path) -> Iterator[subprocess.Popen[str]]:
             process.stderr.close()
 
 
-def read_until(process: subprocess.Popen[str], event: str, seconds: float = 60) -> dict[str, Any]:
+def read_until(process: subprocess.Popen[str], event: str, seconds: float = 120) -> dict[str, Any]:
     """The next log line of that name."""
     assert process.stderr is not None
     deadline = time.monotonic() + seconds
@@ -172,9 +174,10 @@ def read_until(process: subprocess.Popen[str], event: str, seconds: float = 60) 
 def test_a_signal_ends_it_in_order(live: subprocess.Popen[str], config: Path, number: signal.Signals) -> None:
     read_until(live, "detection")
     live.send_signal(number)
-    assert live.wait(30) == 0
-    (found,) = detections(config)
-    assert (found["common_name"], found["state"]) == ("High Tone", "ended")
+    assert live.wait(120) == 0
+    found = detections(config)
+    assert found[0]["common_name"] == "High Tone"
+    assert {one["state"] for one in found} == {"ended"}
 
 
 SUMMARY_OVERTAKEN = """
@@ -205,7 +208,7 @@ def test_scheduled_work_that_the_stop_overtakes_is_no_failure(config: Path) -> N
         try:
             read_until(process, "at the summary")
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0
@@ -265,11 +268,10 @@ def test_a_microphone_is_heard_by_the_real_model(birdnet_bundle: Path, tmp_path:
             read_until(daemon, "listening")
             server.play(SHARED / "soundscapes" / "monitoR_survey.wav")
             heard = set()
-            while "Ovenbird" not in heard:
+            while not {"Ovenbird", "Black-throated Green Warbler"} <= heard:
                 heard.add(read_until(daemon, "detection")["species"])
-            assert "Black-throated Green Warbler" in heard
             daemon.terminate()
-            assert daemon.wait(30) == 0
+            assert daemon.wait(120) == 0
         finally:
             daemon.kill()
             daemon.wait()

@@ -140,10 +140,15 @@ def test_a_restarted_rtsp_server_leaves_a_gap_of_the_right_length(tmp_path: Path
         wait_until(lambda: "refused" in stream.fault, "ffmpeg's own words are told")
         server.start()
         wait_for_sound(stream, 1.0)
-        captured, passed = (stream.ring.written - before) / RATE, time.monotonic() - began
         _, gap = stream.ring.gaps
         assert (gap.index, gap.cause) == (away, "stream gone")
-        assert gap.seconds == pytest.approx(passed - captured, abs=0.5)
+
+        def is_right() -> bool:
+            captured, passed = (stream.ring.written - before) / RATE, time.monotonic() - began
+            return bool(gap.seconds == pytest.approx(passed - captured, abs=0.5))
+
+        # Sound that is held up is there a little later.
+        wait_until(is_right, f"what is missing is what was not captured: {gap.seconds}")
         dated = stream.clock.at(gap.index) - stream.clock.at(gap.index - 1)
         assert dated.total_seconds() == pytest.approx(gap.seconds, abs=0.001)
 
@@ -157,10 +162,11 @@ def test_a_frozen_rtsp_server_is_left_and_found_again(tmp_path: Path) -> None:
     ):
         wait_for_sound(stream)
         server.freeze()
+        before = len(stream.ring.gaps)
         wait_until(lambda: stream.fault, "the fault is told")
         server.thaw()
         wait_for_sound(stream)
-        assert len(stream.ring.gaps) == 2  # and the first was connecting
+        assert len(stream.ring.gaps) > before
 
 
 def test_a_server_that_is_away_at_the_start_is_awaited(tmp_path: Path) -> None:
@@ -228,9 +234,11 @@ def test_a_frozen_ffmpeg_is_killed_and_replaced() -> None:
         "sine=sample_rate=48000", stall_seconds=1.0, ffmpeg_options=("-re", "-f", "lavfi")
     ) as stream:
         wait_for_sound(stream)
+        wait_until(children, "an ffmpeg listens")
         (child,) = children()
+        before = len(stream.ring.gaps)
         os.kill(child, signal.SIGSTOP)
-        wait_until(lambda: len(stream.ring.gaps) > 1, "another one takes over")
-        assert children() != [child]
+        wait_until(lambda: len(stream.ring.gaps) > before, "another one takes over")
+        assert child not in children()
         wait_for_sound(stream)
-        assert [gap.cause for gap in stream.ring.gaps] == ["connecting", "stalled"]
+        assert stream.ring.gaps[before].cause == "stalled"

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,9 +114,15 @@ store:
         )
         assert done.returncode == 0, done.stderr
         listening.setblocking(False)
-        messages = [listening.recv(4096).decode() for _ in range(4)]
+        messages = []
+        with suppress(BlockingIOError):
+            while True:
+                messages.append(listening.recv(4096).decode())
     assert messages[:3] == ["READY=1", "STATUS=listening to garden", "WATCHDOG=1"]
-    assert messages[3].startswith(("STATUS=at the end", "STOPPING=1"))
+    # How often it is fed depends on how long it takes.
+    later = [message for message in messages[3:] if message != "WATCHDOG=1"]
+    assert later[0].startswith(("STATUS=at the end", "STOPPING=1"))
+    assert later[-1].startswith("STOPPING=1")
 
 
 def install(what: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
@@ -230,16 +236,17 @@ def test_a_service_that_starts_hangs_comes_back_and_ends(machine: Machine) -> No
     machine.run("systemctl", "start", "birdwatchd", seconds=120)
     assert machine.shown("ActiveState") == "active"
     wait_until(lambda: machine.shown("StatusText") == "listening to garden", "it says how it does")
-    wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
+    wait_until(lambda: detections(machine) > 0, "it hears the tone")
 
     first = machine.shown("MainPID")
     machine.run("kill", "-STOP", first)
+    before = detections(machine)  # the tone lasts for longer than a detection may
     wait_until(lambda: machine.shown("NRestarts") == "1", "the watchdog ends it", seconds=90)
     wait_until(lambda: machine.shown("ActiveState") == "active", "it is back", seconds=90)
     assert machine.shown("MainPID") != first
     assert "Watchdog timeout" in machine.log()
     assert "Fatal Python error: Aborted" in machine.log()  # and the stacks of all threads
-    wait_until(lambda: detections(machine) == 2, "it hears again", seconds=60)
+    wait_until(lambda: detections(machine) > before, "it hears again")
 
     machine.run("systemctl", "stop", "birdwatchd", seconds=100)
     assert machine.shown("Result") == "success"
@@ -262,7 +269,7 @@ def test_a_pipeline_that_hangs_is_ended_by_the_watchdog_and_listens_again(machin
     soundfile.write(state / "garden.wav", np.concatenate([quiet, loud]), RATE)
     machine.boot()
     machine.run("systemctl", "start", "birdwatchd", seconds=120)
-    wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
+    wait_until(lambda: detections(machine) == 1, "it hears the tone")
     wait_until(lambda: "the pipeline has not turned" in machine.shown("StatusText"), "it hangs", seconds=90)
     assert '"event": "the daemon does not get on"' in machine.log()
     shutil.copy(state / "garden.wav", state / "hung.wav")
@@ -270,7 +277,7 @@ def test_a_pipeline_that_hangs_is_ended_by_the_watchdog_and_listens_again(machin
     wait_until(lambda: machine.shown("NRestarts") == "1", "the watchdog ends it", seconds=90)
     assert "Watchdog timeout" in machine.log()
     assert "in classify" in machine.log()  # where each thread was
-    wait_until(lambda: detections(machine) == 2, "it hears again", seconds=90)
+    wait_until(lambda: detections(machine) == 2, "it hears again")
     assert rows(machine, "SELECT count(*) FROM detections WHERE state = 'ended'")[0][0] >= 1
 
 
@@ -279,7 +286,7 @@ def test_a_pipeline_that_hangs_is_ended_by_the_watchdog_and_listens_again(machin
 def test_a_reload_is_waited_for_and_fails_where_the_config_is_wrong(machine: Machine) -> None:
     machine.boot()
     machine.run("systemctl", "start", "birdwatchd", seconds=120)
-    wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
+    wait_until(lambda: detections(machine) > 0, "it hears the tone")
     process = machine.shown("MainPID")
 
     write(machine, "etc/birdwatchd/config.yaml", f"{CONFIG}deciding:\n  exclude: [High Tone]\n")
@@ -376,7 +383,7 @@ def test_a_microphone_works_behind_the_walls_and_its_absence_is_no_hang(
         folder.chmod(0o755)
         wait_until(lambda: machine.shown("StatusText") == "listening to garden", "it is heard", seconds=90)
         server.play(tone)
-        wait_until(lambda: detections(machine) == 1, "it hears the tone", seconds=60)
+        wait_until(lambda: detections(machine) == 1, "it hears the tone")
 
         server.kill()
         wait_until(lambda: "garden is away" in machine.shown("StatusText"), "it is deaf and says so")
@@ -389,7 +396,7 @@ def test_a_microphone_works_behind_the_walls_and_its_absence_is_no_hang(
         folder.chmod(0o755)
         wait_until(lambda: machine.shown("StatusText") == "listening to garden", "it is back", seconds=60)
         server.play(tone)
-        wait_until(lambda: detections(machine) == 2, "it hears again", seconds=60)
+        wait_until(lambda: detections(machine) == 2, "it hears again")
         assert machine.shown("NRestarts") == "0"
         machine.run("systemctl", "stop", "birdwatchd", seconds=100)
         assert machine.shown("Result") == "success"
