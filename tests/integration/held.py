@@ -18,8 +18,8 @@ if __name__ == "__main__":
     files = int(sys.argv.pop(1))
     add, kept = Journal.add, list[str]()
 
-    def add_and_wait(journal: Journal, key: str, findings: Findings) -> None:
-        add(journal, key, findings)
+    def add_and_wait(self: Journal, key: str, findings: Findings) -> None:
+        add(self, key, findings)
         kept.append(key)
         if len(kept) == files:
             sys.stdin.readline()

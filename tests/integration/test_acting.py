@@ -42,7 +42,7 @@ actions:
     mode: http
     url: {server}/picture
     pictures: 2
-    interval_seconds: 0.1
+    interval_seconds: 0.01
   - name: phone
     kind: notify
     urls: ["json://127.0.0.1:{port}/phone"]

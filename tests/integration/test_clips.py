@@ -69,7 +69,7 @@ def run(tmp_path: Path, bundle: Path, recording: Path, settings: str = "", store
 
 def ask(tmp_path: Path, *arguments: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "birdwatchd", *arguments, "-c", str(tmp_path / "config.yaml"), "--json"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    said = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
     found: list[dict[str, Any]] = json.loads(said)
     return found
 

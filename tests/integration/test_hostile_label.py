@@ -71,7 +71,7 @@ def test_a_name_is_only_a_name(tmp_path: Path, names: tuple[str, str]) -> None:
             env=os.environ | {"HOME": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -48,7 +48,7 @@ store: {{database: {tmp_path / "birds.sqlite"}}}
             encoding="utf-8",
         )
         words = [sys.executable, "-m", "birdwatchd", "run", "-c", str(config)]
-        daemon = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        daemon = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
         assert daemon.returncode == 0, daemon.stderr
         assert PASSWORD not in daemon.stderr
         (started,) = everything.wait_for("birdwatchd/wood")

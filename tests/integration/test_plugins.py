@@ -112,7 +112,7 @@ actions:
 
 def birdwatchd(python: Path, *arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [python, "-m", "birdwatchd", *arguments], capture_output=True, text=True, timeout=120, check=False
+        [python, "-m", "birdwatchd", *arguments], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == status, done.stderr
     return done

@@ -83,7 +83,7 @@ store:
 
 def birdwatchd(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [*BIRDWATCHD, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+        [*BIRDWATCHD, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
@@ -267,7 +267,7 @@ def test_a_microphone_is_heard_by_the_real_model(birdnet_bundle: Path, tmp_path:
         try:
             read_until(daemon, "listening")
             server.play(SHARED / "soundscapes" / "monitoR_survey.wav")
-            heard = set()
+            heard = set[str]()
             while not {"Ovenbird", "Black-throated Green Warbler"} <= heard:
                 heard.add(read_until(daemon, "detection")["species"])
             daemon.terminate()

@@ -48,7 +48,7 @@ def test_services_that_come_with_packages_are_not_started(tmp_path: Path, *, fai
             f"set -euo pipefail\nsay() {{ :; }}\n{setup[begin:end]}\napt_install mosquitto nginx-light\n"
         )
         enter = ["chroot", str(machine.root), "bash", "/install"]
-        done = subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=60)
+        done = subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=180)
         assert done.returncode == fails
         assert (machine.root / "said").read_text() == "policy 101\n"
         assert not policy.exists()
@@ -60,12 +60,12 @@ def test_services_that_come_with_packages_are_not_started(tmp_path: Path, *, fai
         left = re.sub(r"(kill -0 |/proc/)\d+", rf"\g<1>{os.getpid()}", ours)
         policy.write_text(left)
         assert subprocess.run(["sh", str(policy)], check=False).returncode == 0
-        subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=60)
+        subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=180)
         assert (machine.root / "said").read_text() == "policy 101\n" * 2
         assert not policy.exists()
         # A policy of the machine's own stays as it is.
         policy.write_text("#!/bin/sh\nexit 104\n")
         policy.chmod(0o755)
-        subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=60)
+        subprocess.run(enter, env={"PATH": PATH}, check=False, timeout=180)
         assert (machine.root / "said").read_text().splitlines()[2:] == ["policy 104"]
         assert policy.read_text() == "#!/bin/sh\nexit 104\n"

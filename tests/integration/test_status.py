@@ -106,7 +106,7 @@ def test_a_daemon_that_does_well_says_so(daemon: subprocess.Popen[str], config: 
         said = ask(config)
         garden, attic = said["sources"]
         retention = next(one for one in said["schedule"] if one["name"] == "retention")
-        return (
+        return bool(
             garden["run"]["captured"] > 5
             and garden["run"]["analysed"] > 0
             and attic["run"]["skipped"].get("not listening hours", 0) > 0

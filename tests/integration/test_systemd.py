@@ -61,7 +61,7 @@ RestartSec=1s
 
 def verdict(*arguments: str | Path) -> tuple[int, str]:
     done = subprocess.run(
-        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False, timeout=60
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False, timeout=180
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -110,7 +110,7 @@ store:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=240,
         )
         assert done.returncode == 0, done.stderr
         listening.setblocking(False)
@@ -127,7 +127,7 @@ store:
 
 def install(what: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SOURCE / "systemd" / what, *options], capture_output=True, text=True, check=False, timeout=60
+        [SOURCE / "systemd" / what, *options], capture_output=True, text=True, check=False, timeout=180
     )
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def station(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Iterator[Station]:
     """One that does well, for all who only look at it."""
-    with running_station(tmp_path_factory.mktemp("station"), tiny_bundle) as there:
+    # Longer than all the tests of a slow machine: at the end of its sound it would end, too.
+    with running_station(tmp_path_factory.mktemp("station"), tiny_bundle, seconds=1800) as there:
         yield there
 
 

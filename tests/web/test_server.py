@@ -152,7 +152,7 @@ def test_a_port_that_is_taken_is_one_sentence_at_the_start(tmp_path: Path, tiny_
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=240,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     assert done.returncode == 2
