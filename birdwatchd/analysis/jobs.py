@@ -179,16 +179,18 @@ def _work(connection: Connection, settings: Settings, threads: int, seconds: c_d
     try:
         worker = Worker(settings, threads=threads)
     except UserError as error:
-        connection.send(error)
+        with suppress(ConnectionError):
+            connection.send(error)
         return
+    message: Findings | str = "ready"
     with worker:
-        connection.send("ready")
         while True:
             try:
+                connection.send(message)
                 task = connection.recv()
-            except EOFError:
-                return
-            connection.send(worker.analyse(task, heard))
+            except (EOFError, ConnectionError):
+                return  # nobody waits for it any more
+            message = worker.analyse(task, heard)
 
 
 def _die_with_parent() -> None:

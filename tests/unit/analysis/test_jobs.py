@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import threading
+from ctypes import c_double
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile
+import structlog
 
-from birdwatchd.analysis.jobs import Jobs
+from birdwatchd.analysis.jobs import Jobs, _work
 from birdwatchd.analysis.settings import settle
 from birdwatchd.analysis.sites import Site
 from birdwatchd.analysis.worker import Settings, Task
 from birdwatchd.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture
+def untouched() -> Iterator[None]:
+    """What a worker sets for its own process is as it was."""
+    handler, log = signal.getsignal(signal.SIGINT), structlog.get_config()
+    yield
+    signal.signal(signal.SIGINT, handler)
+    structlog.configure(**log)
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("has_heard", [False, True])
+def test_a_worker_ends_without_a_word_when_nobody_waits_for_it(tiny_bundle: Path, *, has_heard: bool) -> None:
+    """The analysis was killed, before the worker was ready or with its words still unread."""
+    ours, theirs = multiprocessing.Pipe()
+
+    def leave() -> None:
+        ours.poll(60 if has_heard else 0)
+        ours.close()
+
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    if not has_heard:
+        leaving.join()
+    _work(theirs, Settings(settle(None, {}), tiny_bundle), 1, c_double())
+    leaving.join()
 
 
 def test_a_worker_that_is_killed_costs_its_file_only(tmp_path: Path, tiny_bundle: Path) -> None:
