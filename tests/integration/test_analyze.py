@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,8 +151,11 @@ def lines(path: Path) -> int:
 
 def imports_torch(parent: int) -> bool:
     """Whether a child of that process is at it."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return any("libtorch" in Path(f"/proc/{child}/maps").read_text() for child in children)
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            if "libtorch" in Path(f"/proc/{child}/maps").read_text():
+                return True
+    return False
 
 
 def test_ctrl_c_while_it_starts_ends_it_without_a_word_of_its_processes(
