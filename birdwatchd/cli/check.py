@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from birdwatchd.config.load import Loaded
-    from birdwatchd.config.schema import Source, Web
+    from birdwatchd.config.schema import Location, Source, Store, Web
     from birdwatchd.config.trigger import ActionConfig
     from birdwatchd.model.bundle import Card
 
@@ -195,7 +195,13 @@ def _range(loaded: Loaded) -> str:
     if place is None:
         return "off, as there is no location"
     minimum = loaded.config.deciding.species_range.minimum
-    return f"occurrence of {minimum:g} or more at {place.latitude:g}, {place.longitude:g}"
+    return f"occurrence of {minimum:g} or more at {_where(place)}"
+
+
+def _where(place: Location) -> str:
+    """With its directions, as degrees of latitude are easily taken for those of longitude."""
+    north, east = place.latitude, place.longitude
+    return f"{abs(north):g}° {'N' if north >= 0 else 'S'}, {abs(east):g}° {'E' if east >= 0 else 'W'}"
 
 
 def _warnings(loaded: Loaded, card: Card | None) -> Iterator[str]:
@@ -216,11 +222,22 @@ def _warnings(loaded: Loaded, card: Card | None) -> Iterator[str]:
     if config.web is not None and importlib.util.find_spec("fastapi") is None:
         yield "the page needs packages that are not installed; run `pip install 'birdwatchd[web]'`"
     yield from told_secrets(loaded)
-    if "not" in _database_state(config.store.database):
-        yield f"{config.store.database} cannot be written by this user; change store.database or its permissions"
+    yield from _wrong_places(config.store)
+
+
+def _wrong_places(store: Store) -> Iterator[str]:
+    database, clips = store.database, store.clips_folder
+    if database.is_dir():
+        yield f"store.database: {database} is a folder; name the file in it, such as {database / 'birds.sqlite'}"
+    elif "not" in _database_state(database):
+        yield f"{database} cannot be written by this user; change store.database or its permissions"
+    if clips.exists() and not clips.is_dir():
+        yield f"store.clips_folder: {clips} is no folder; name one"
 
 
 def _database_state(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
     if path.exists():
         return "writable" if path.is_file() and os.access(path, os.W_OK) else "not writable"
     folder = next(folder for folder in path.absolute().parents if folder.exists())

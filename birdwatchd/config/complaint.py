@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,8 @@ def _sentence(faults: list[Fault], document: Document, root: type[BaseModel]) ->
     if said is not None and len(kind.members) == 1:
         return f"must be {said.takes}{_given(kind, part)}{'; ' * bool(said.hint)}{said.hint}"
     takes = kind.bounds if types <= OUT_OF_RANGE and kind.bounds else kind.words
-    return f"must be {takes}{_given(kind, part)}{_meant(part, kind.choices)}{_read_otherwise(kind, part)}"
+    meant = _meant(part, kind.choices) or _meant_number(kind, part, spot.path)
+    return f"must be {takes}{_given(kind, part)}{meant}{_read_otherwise(kind, part)}"
 
 
 def _unknown(spot: Place, root: type[BaseModel]) -> str:
@@ -121,6 +123,20 @@ def _meant(part: Part, choices: Iterable[str]) -> str:
     return f"; did you mean {close}?" if close else ""
 
 
+def _meant_number(kind: Kind, part: Part, path: KeyPath) -> str:
+    """`65`, `65 %` and `0,65` for 0.65; degrees east where those north belong."""
+    found = re.fullmatch(r"(-?\d+)(?:([.,])(\d+))?\s*(%?)", part.written) if kind.takes_number else None
+    if found is None or part.children is not None:
+        return ""
+    whole, separator, decimals, percent = found.groups()
+    number = float(f"{whole}.{decimals or 0}")
+    if kind.bounds.endswith(" 1") and (percent or separator != ",") and 10 <= number <= 100:  # noqa: PLR2004 - per cent
+        return f"; did you mean {number / 100:g}?"
+    if path == ("location", "latitude") and 90 < abs(number) <= 180:  # noqa: PLR2004 - degrees
+        return "; is it the longitude?"
+    return f"; did you mean {number:g}?" if separator == "," else ""
+
+
 def _given(kind: Kind, part: Part) -> str:
     """`, is …`: the value as it stands in the file, with `${NAME}` and not what the variable holds; of an address, what may be shown."""
     if part.children is not None:
@@ -138,6 +154,8 @@ def _read_otherwise(kind: Kind, part: Part) -> str:
     value: Any = part.value
     text = printable(part.written)
     hidden = kind.holds_secrets or shown(part.written) != part.written
+    if isinstance(part.children, dict) and kind.item is not None:
+        return "; begin each item with `- `"
     if part.children is not None or value is None:
         return ""
     if isinstance(value, str):

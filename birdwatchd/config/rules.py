@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from birdwatchd.config.address import fault
 from birdwatchd.config.span import parse_span
 from birdwatchd.config.species import matches
 
@@ -52,6 +53,9 @@ def within(config: Config, wrote: Callable[[KeyPath], bool]) -> Iterator[Objecti
         )
     if config.model.precision == "half" and config.model.device == "cpu":
         yield Objection(("model", "precision"), "half is for CUDA, and model.device is cpu; write full")
+    for index, source in enumerate(config.sources):
+        if source.kind == "stream" and (wrong := fault(source.url.get_secret_value())):
+            yield Objection(("sources", index, "url"), wrong)
     web = config.web
     if web is not None and not is_local(web.address) and web.password is None and not web.tokens:
         yield Objection(

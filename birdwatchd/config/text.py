@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import yaml
@@ -29,10 +30,15 @@ IN_WORDS = {
     "did not find expected '-'": "this line fits nothing above it; mend its indentation",
     "expected ',' or ']'": "a list that was opened with [ is not closed",
     "expected ',' or '}'": "a mapping that was opened with { is not closed",
+    "while scanning an alias": "put a text that begins with * in quotes",
     "found undefined alias": "this * names nothing; put a text that begins with * in quotes",
     "expected a single document": "a second `---`; a config is one document",
     "duplicate anchor": "an anchor (&) of this name stands above already",
 }
+
+
+GLUED = re.compile(r"\s*(?:- )?([a-z_]+:)[^\s:/]")
+"""A setting and its value with nothing between them: to YAML all one word."""
 
 
 def read_text(path: Path) -> str:
@@ -105,6 +111,11 @@ def _not_yaml(path: Path, text: str, error: yaml.MarkedYAMLError) -> ConfigError
     lines = text.splitlines()
     if line < len(lines) and "\t" in lines[line][: column + 1]:
         return _wrong(path, line + 1, "a tab; YAML is indented with spaces only")
+    glued = next((number for number in range(line, 0, -1) if lines[number - 1].strip()), 0)
+    if "mapping values are not allowed" in said and glued:
+        found = GLUED.match(lines[glued - 1])
+        if found is not None:
+            return _wrong(path, glued, f"a space is missing after `{found[1]}`")
     words = next((meaning for found, meaning in IN_WORDS.items() if found in said), said.strip())
     return _wrong(path, line + 1, f"not YAML at column {column + 1}: {words}")
 

@@ -100,8 +100,12 @@ config.yaml is right
 
 
 def test_what_is_not_wrong_but_worth_knowing_is_a_warning(check: Check, tmp_path: Path) -> None:
-    (tmp_path / "birds.sqlite").mkdir()
-    done = check("sources: [{kind: recording, name: a, path: absent.wav}]\nstore: {database: birds.sqlite}\n")
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "clips").touch()
+    done = check(
+        "sources: [{kind: recording, name: a, path: absent.wav}]\n"
+        "store: {database: birds, clips_folder: clips}\n"
+    )
     warnings = [line.strip() for line in done.stdout.splitlines() if "warning" in line]
     assert warnings == [
         (
@@ -110,17 +114,28 @@ def test_what_is_not_wrong_but_worth_knowing_is_a_warning(check: Check, tmp_path
         ),
         "warning: no location: species from all over the world may be reported; give latitude and longitude",
         f"warning: a: there is no {tmp_path}/absent.wav now",
-        f"warning: {tmp_path}/birds.sqlite cannot be written by this user; change store.database or its permissions",
+        (
+            f"warning: store.database: {tmp_path}/birds is a folder; name the file in it, such as "
+            f"{tmp_path}/birds/birds.sqlite"
+        ),
+        f"warning: store.clips_folder: {tmp_path}/clips is no folder; name one",
     ]
     assert "model      birdnet, not there yet" in done.stdout
     assert "range      off, as there is no location" in done.stdout
     assert done.returncode == 0
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_a_database_that_may_not_be_written_is_a_warning(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "birds.sqlite").touch(mode=0o444)
+    done = check(MICROPHONE + "store: {database: birds.sqlite}\n")
+    assert f"warning: {tmp_path}/birds.sqlite cannot be written by this user; change " in done.stdout
+
+
 def test_a_location_needs_a_model_that_knows_where_birds_live(check: Check, tmp_path: Path) -> None:
     write_card(tmp_path / "data" / "birdwatchd" / "models" / "birdnet.pt")
     done = check(MICROPHONE + "location: {latitude: 52.5, longitude: 13.4}\n")
-    assert "range      occurrence of 0.03 or more at 52.5, 13.4\n" in done.stdout
+    assert "range      occurrence of 0.03 or more at 52.5° N, 13.4° E\n" in done.stdout
     assert "warning: the model tiny has no species range: all its species may be reported" in done.stdout
 
 

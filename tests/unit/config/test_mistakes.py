@@ -33,6 +33,22 @@ MICROPHONE = "sources: [{kind: microphone, name: a}]\n"
         ),
         ("deciding: {threshold: 1.5}", "deciding.threshold: must be above 0 and at most 1, is 1.5"),
         ("deciding: {threshold: 0}", "deciding.threshold: must be above 0 and at most 1, is 0"),
+        (
+            "deciding: {threshold: 65}",
+            "deciding.threshold: must be above 0 and at most 1, is 65; did you mean 0.65?",
+        ),
+        (
+            "deciding: {threshold: 70 %}",
+            'deciding.threshold: must be a number above 0 and at most 1, is "70 %"; did you mean 0.7?',
+        ),
+        (
+            "deciding: {threshold: '0,7'}",
+            'deciding.threshold: must be a number above 0 and at most 1, is "0,7"; did you mean 0.7?',
+        ),
+        (
+            "location: {latitude: -120.4, longitude: 47.5}",
+            "location.latitude: must be between -90 and 90, is -120.4; is it the longitude?",
+        ),
         ("deciding: {hysteresis: 1.5}", "deciding.hysteresis: must be between 0 and 1, is 1.5"),
         ("deciding: {hysteresis: .nan}", "deciding.hysteresis: must be a number between 0 and 1, is .nan"),
         ("deciding: {hold_seconds: -1}", "deciding.hold_seconds: must be 0 or more, is -1"),
@@ -53,6 +69,10 @@ MICROPHONE = "sources: [{kind: microphone, name: a}]\n"
         (
             "deciding: {exclude: 'rtsp://me:swordfish@cam/1'}",
             'deciding.exclude: must be a list, each item text, is "rtsp://***@cam/1"; put it in [ ]',
+        ),
+        (
+            "deciding: {exclude: {Parus: 1}}",
+            "deciding.exclude: must be a list, each item text, is a section of settings; begin each item with `- `",
         ),
         ("deciding: 5", "deciding: must be settings, is 5"),
         ("deciding: [a]", "deciding: must be settings, is a list"),
@@ -260,6 +280,8 @@ def test_where_a_secret_belongs_nothing_is_shown(
             "a: b: c\n",
             ":1: not YAML at column 5: a `: ` too many; put a text that has a colon in quotes, or mend ",
         ),
+        ("a:\n  b:0.7\n\n  c: [d]\n", ":2: a space is missing after `b:`"),
+        ("a: [*]\n", ":1: not YAML at column 6: put a text that begins with * in quotes"),
         ("a: [1, 2\nb: 3\n", ":2: not YAML at column 2: a list that was opened with [ is not closed"),
         ("a: @b\n", ":1: not YAML at column 4: a text must not begin with this character; put it in quotes"),
         (
