@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from birdwatchd.store.backup import Backups
 
 _OLDEST_SQLITE = (3, 37)  # STRICT tables
+_PATIENCE_SECONDS = 0.1
 
 
 class _Sharing:
@@ -42,7 +43,7 @@ class _Sharing:
 class Database:
     """An open database. One writer at a time in all processes; readers never hinder it.
 
-    The connection may be used from any thread, from one at a time: the recorder sees to that.
+    The connection may be used from any thread, and closed: each has its turn.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Database:
         self._connection = connection
         self._lock = lock
         self._sharing = sharing or _Sharing()
-        self._is_second = sharing is not None
+        self._is_reading = self._is_writing = False
         self._backups = backups
         self._identity = identity(path)
         self._aside: Path | None = None
@@ -141,9 +142,10 @@ class Database:
         Raises:
             StoreError: it cannot be opened.
         """
-        second = Database(self.path, self._connect_second(), None, self._sharing)
-        self._sharing.others.append(second)
-        return second
+        with self._sharing.turn:
+            second = Database(self.path, self._connect_second(), None, self._sharing)
+            self._sharing.others.append(second)
+            return second
 
     def _connect_second(self) -> sqlite3.Connection:
         try:
@@ -160,13 +162,21 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """Close it; a second time does nothing."""
-        if self in self._sharing.others:
-            self._sharing.others.remove(self)
-        self._connection.close()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Close it; a second time does nothing. A query of another thread is cut short, what it writes is written."""
+        # Never while somebody is at work on it: it would take the interpreter with it.
+        while not self._sharing.turn.acquire(timeout=_PATIENCE_SECONDS):
+            if self._is_reading:
+                with suppress(sqlite3.ProgrammingError):  # it is closed already
+                    self._connection.interrupt()
+        try:
+            if self in self._sharing.others:
+                self._sharing.others.remove(self)
+            self._connection.close()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+        finally:
+            self._sharing.turn.release()
 
     @property
     def damage(self) -> str:
@@ -218,12 +228,15 @@ class Database:
             sqlite3.Error: nothing was written.
         """
         with self._sharing.turn:
+            self._is_writing = True
             try:
                 with opening.transaction(self._connection):
                     yield self._connection
             except sqlite3.Error as error:
                 self._note(error)
                 raise
+            finally:
+                self._is_writing = False
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """What a query finds, all at once.
@@ -231,13 +244,17 @@ class Database:
         Raises:
             StoreError: the database cannot be read.
         """
-        if not self._is_second:
-            return list(self.each(sql, parameters))
-        with self._sharing.turn:  # the file must not be replaced meanwhile
-            return list(self.each(sql, parameters))
+        with self._sharing.turn:  # the file must be neither replaced nor closed meanwhile
+            self._is_reading = not self._is_writing
+            try:
+                return list(self.each(sql, parameters))
+            finally:
+                self._is_reading = False
 
     def each(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
-        """What a query finds, row by row. Do not linger: until the last one the writer's log only grows.
+        """What a query finds, row by row, for the one thread that has this database and closes it.
+
+        Do not linger: until the last one the writer's log only grows.
 
         Raises:
             StoreError: the database cannot be read.

@@ -68,8 +68,12 @@ def sentence(error: sqlite3.Error, path: Path) -> str:
                 f"another program has been writing to {path} for more than {BUSY_SECONDS:.0f} seconds; "
                 "close it and try again"
             )
+        case sqlite3.SQLITE_INTERRUPT:
+            return f"the database {path} was closed while it was read"
         case sqlite3.SQLITE_IOERR:
             return f"the disk that holds {path} does not work ({error}); check the disk or card and its file system"
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return f"the database {path} is closed already"
     return f"the database {path} cannot be used ({error}); move it away to begin anew"
 
 
