@@ -25,6 +25,7 @@ class Listening(threading.Thread):
         self.pipeline = pipeline
         self.failed = False
         """Something was lost or broke."""
+        self._broke = False
         self._recorder = recorder
 
     def start(self) -> None:
@@ -37,7 +38,7 @@ class Listening(threading.Thread):
             self.pipeline.run()
         except Exception:
             # The one place of this thread. Nothing is analysed any more: the daemon has to end, and says why.
-            self.failed = True
+            self.failed = self._broke = True
             logger.exception("the pipeline failed")
 
     def finish(self) -> None:
@@ -48,6 +49,16 @@ class Listening(threading.Thread):
             if self.is_alive():
                 self.failed = True
                 logger.error("the pipeline did not end in time", seconds=STOP_SECONDS)
+            elif self._broke:
+                self._give_up()
         # Of a run that failed the ledger says that it died: nobody wanted it to be off.
         if not self._recorder.close(in_order=not self.failed):
             self.failed = True
+
+    def _give_up(self) -> None:
+        """All that was captured has its entry, and what goes on its end, so that actions get it whole."""
+        try:
+            self.pipeline.give_up()
+        except Exception:
+            # What made it fail may be in the way of this, too: it is ending, and the database and the actions have their turn.
+            logger.exception("what goes on could not be ended")

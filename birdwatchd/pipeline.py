@@ -15,6 +15,7 @@ from birdwatchd.domain import Segment
 from birdwatchd.errands import Ended, Errands
 from birdwatchd.listening_hours import RESTING
 from birdwatchd.roster import Roster
+from birdwatchd.scoring import Scoring
 from birdwatchd.track import Track
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from birdwatchd.detection.decider import Decider
     from birdwatchd.domain import Candidate, Clip, Detection, LedgerEntry, Scores, Window
     from birdwatchd.listening_hours import ListeningHours
+    from birdwatchd.scoring import Classifier
     from birdwatchd.track import Due, History
     from birdwatchd.trust import ClockChange, Trust
 
@@ -38,13 +40,6 @@ ACCOUNT_SECONDS = 5.0
 """How often the ledger is brought up to date."""
 IDLE_SECONDS = 0.5
 """How long it rests when there is no source at all."""
-
-
-class Classifier(Protocol):
-    """What the pipeline needs of a model."""
-
-    def classify(self, segments: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Float32 (segments, samples) to scores float32 (segments, labels)."""
 
 
 class Recorder(Protocol):
@@ -94,11 +89,11 @@ class Pipeline:
         """`labels` is how many scores a segment has; `batch_limit` segments at most go to the classifier at once.
 
         A `patient` pipeline waits until a batch is full: the last bits of a score depend on its batch, and so the same
-        recording always gets the same scores. `history` is what stays of a
+        recording always gets the same scores; and it leaves nothing out where the classifier fails. `history` is what stays of a
         recording's sound. `trust` judges the system clock.
         """
         self._nothing: NDArray[np.float32] = np.zeros(labels, dtype=np.float32)
-        self._classifier = classifier
+        self._scoring = Scoring(classifier, may_fail=not patient)
         self._recorder = recorder
         self._plan = plan
         self._batch_limit = batch_limit
@@ -171,7 +166,7 @@ class Pipeline:
 
     def listen_with(self, classifier: Classifier, *, labels: int, batch_limit: int) -> None:
         """Another model scores the segments from the next one on; `divide_by` has to follow. In `between`."""
-        self._classifier, self._batch_limit = classifier, batch_limit
+        self._scoring.classifier, self._batch_limit = classifier, batch_limit
         self._nothing = np.zeros(labels, dtype=np.float32)
 
     def divide_by(self, plan: Plan, deciders: Mapping[str, Decider]) -> None:
@@ -264,6 +259,16 @@ class Pipeline:
             for track in self._tracks:
                 track.left.set()
 
+    def give_up(self) -> None:
+        """`run` has failed, and no more sound will come: end what goes on, and account for what waits as skipped.
+
+        By the thread that waited for the end of the one which called `run`.
+        """
+        for track in self._tracks:
+            track.give_up()
+            self._publish(track.decider.finish())
+        self._account()
+
     def _turn(self) -> bool:
         """Once round the loop; False when it was the last time."""
         self.heartbeat = time.monotonic()
@@ -323,16 +328,16 @@ class Pipeline:
         """Score the segments, and decide every window that they complete."""
         loud = [due for _, due in collected if isinstance(due, Segment) and not self._silent(due)]
         began = time.perf_counter_ns()
-        scored = iter(
-            self._classifier.classify(np.stack([segment.samples for segment in loud])) if loud else ()
-        )
+        found = self._scoring.scores(np.stack([segment.samples for segment in loud])) if loud else ()
         processing_ns = time.perf_counter_ns() - began
-        if loud and self._listeners.batch is not None:
+        scored = None if found is None else iter(found)
+        if loud and scored is not None and self._listeners.batch is not None:
             self._listeners.batch(len(loud), processing_ns / 1e9)
         for track, due in collected:
-            if isinstance(due, Segment):
-                scores = self._nothing if self._silent(due) else next(scored)
-                window = track.hear(due, scores, silent=self._silent(due))
+            if isinstance(due, Segment) and self._silent(due):
+                window = track.hear(due, self._nothing, silent=True)
+            elif isinstance(due, Segment):
+                window = track.hear(due, None if scored is None else next(scored), silent=False)
             else:
                 window = track.part(due)
                 if isinstance(due, Skipped) and due.cause == RESTING:

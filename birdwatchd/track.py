@@ -15,6 +15,7 @@ from birdwatchd.audio.ledger import DEAF, Ledger
 from birdwatchd.audio.windows import TOO_SLOW, Plan, Segmenter, Skipped, StretchEnd, Windower
 from birdwatchd.domain import Segment
 from birdwatchd.listening_hours import RESTING
+from birdwatchd.scoring import FAILED
 from birdwatchd.trust import ClockChange, Trust
 
 if TYPE_CHECKING:
@@ -205,17 +206,23 @@ class Track:
         return due
 
     def hear(
-        self, segment: Segment, scores: NDArray[np.float32], *, silent: bool
+        self, segment: Segment, scores: NDArray[np.float32] | None, *, silent: bool
     ) -> tuple[Window, Scores] | None:
-        """Take in a segment's scores, float32 (labels,), and give the window that it completes."""
+        """Take in a segment's scores, float32 (labels,), and give the window that it completes; None: it has none."""
+        # Where the next segment begins: until that is scored, a voice may still be found behind it.
+        following = min(segment.stop_sample, segment.start_sample + self._hop_samples)
+        if scores is None:
+            self._windower.clear()
+            self._miss(segment.stop_sample)
+            self._hear_to(following)
+            return None
         if silent:
             self._ledger.skipped(segment.stop_sample, "silence")
         else:
             self._ledger.analysed(segment.stop_sample)
             self.decider.listen(segment.start_sample, segment.stop_sample, scores)
         self._watch_level(silent=silent)
-        # Where the next segment begins: until that is scored, a voice may still be found behind it.
-        self._hear_to(min(segment.stop_sample, segment.start_sample + self._hop_samples))
+        self._hear_to(following)
         return self._windower.add(segment.start_sample, segment.stop_sample, scores)
 
     def part(self, due: StretchEnd | Skipped) -> tuple[Window, Scores] | None:
@@ -233,6 +240,18 @@ class Track:
             return None
         self._say_slow((due.stop_sample - due.start_sample) / self.source.ring.sample_rate)
         return None
+
+    def give_up(self) -> None:
+        """Nothing more of it will be analysed."""
+        self._ledger.capture()
+        self._miss(self.source.ring.written)
+        self._hear_to(self.source.ring.written)
+        self.done = True
+
+    def _miss(self, stop: int) -> None:
+        """What is below `stop`, and in no segment that was scored, is left out: nobody knows who speaks there."""
+        self.decider.voices.miss(self._ledger.accounted, stop)
+        self._ledger.skipped(stop, FAILED)
 
     def clock_changes(self) -> list[ClockChange]:
         """When the system clock was set since the last call, and what that means for what was heard before."""

@@ -99,6 +99,11 @@ class Ledger:
         """All sound below `stop_sample` that is not accounted for yet was left out."""
         self._account(stop_sample, "skipped", cause)
 
+    @property
+    def accounted(self) -> int:
+        """All below this sample was analysed or skipped."""
+        return self._accounted
+
     def correct(self, change: ClockChange) -> None:
         """The clock was set: what was counted by a wrong one is moved, or stays for good."""
         self.capture()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from birdwatchd.config.secrets import Secrets
 from birdwatchd.errors import StoreError
+from birdwatchd.scoring import FAILED
 from birdwatchd.service import machine, troubles
 from birdwatchd.service.status import (
     ActionStatus,
@@ -21,6 +22,7 @@ from birdwatchd.service.status import (
     StoreStatus,
 )
 from birdwatchd.service.today import Today
+from birdwatchd.service.vitals import TOO_SLOW
 from birdwatchd.service.written import written_bytes
 
 if TYPE_CHECKING:
@@ -161,7 +163,6 @@ class Observer:
         actions = [self._action(one) for one in parts.desk.standings()]
         store = self._store(config)
         schedule = [replace(job, outcome=self._secrets.fit(job.outcome)) for job in parts.schedule.jobs()]
-        slow = [one.name for one in sources if parts.vitals.was_slow(one.name)]
         return Status(
             node=config.node,
             version=parts.version,
@@ -177,7 +178,7 @@ class Observer:
             ],
             warnings=[
                 *troubles.deafness(sources, resting=True),
-                *(f"{name}: too slow, sound was skipped in the last minutes" for name in slow),
+                *self._skipping(),
                 *troubles.in_clock(is_set=parts.clock_is_set()),
                 *troubles.in_acting(actions),
                 *troubles.in_room(config.store, store),
@@ -195,6 +196,14 @@ class Observer:
             ),
             process=machine.process(),
         )
+
+    def _skipping(self) -> list[str]:
+        return [
+            f"{source.name}: {cause}, sound was skipped in the last minutes"
+            for source in tuple(self._parts.sources)
+            for cause in (TOO_SLOW, FAILED)
+            if self._parts.vitals.was_skipped(source.name, cause)
+        ]
 
     def _standstills(self) -> list[str]:
         idle = self._monotonic() - self._turned

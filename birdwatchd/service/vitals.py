@@ -26,7 +26,7 @@ BATCH_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """What batches are sorted by."""
 TOO_SLOW = "too slow"
 """The cause of sound that was skipped for want of time, as in the ledger."""
-SLOW_SECONDS = 600.0
+LATELY_SECONDS = 600.0
 LEVEL_SECONDS = 1.0
 FLOOR_DBFS = -200.0
 """The level of digital silence: not every reader of numbers knows minus infinity."""
@@ -44,7 +44,7 @@ class Vitals:
         self._seconds: dict[tuple[str, str], float] = defaultdict(float)  # by source and kind
         self._lost: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._skipped: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        self._slow_at: dict[str, float] = {}
+        self._skipped_at: dict[tuple[str, str], float] = {}  # by source and cause
         self._detections: Counter[str] = Counter()
         self._batches: Counter[float] = Counter()
         self._segments, self._busy_seconds = 0, 0.0
@@ -63,8 +63,7 @@ class Vitals:
                     self._lost[entry.source][entry.cause] += entry.seconds
                 elif entry.kind == "skipped":
                     self._skipped[entry.source][entry.cause] += entry.seconds
-                    if entry.cause == TOO_SLOW:
-                        self._slow_at[entry.source] = time.monotonic()
+                    self._skipped_at[entry.source, entry.cause] = time.monotonic()
                 else:
                     self._seconds[entry.source, entry.kind] += entry.seconds
 
@@ -97,10 +96,10 @@ class Vitals:
         with self._lock:
             return self._detections[source]
 
-    def was_slow(self, source: str) -> bool:
-        """Whether sound of it was skipped in the last minutes, because there was no time to analyse it."""
+    def was_skipped(self, source: str, cause: str) -> bool:
+        """Whether sound of it was skipped in the last minutes, for that cause."""
         with self._lock:
-            return time.monotonic() - self._slow_at.get(source, -math.inf) < SLOW_SECONDS
+            return time.monotonic() - self._skipped_at.get((source, cause), -math.inf) < LATELY_SECONDS
 
     def model(self) -> ModelStatus:
         """What the classifier did."""

@@ -12,6 +12,7 @@ from birdwatchd.audio.clock import FileClock
 from birdwatchd.config.schema import Config
 from birdwatchd.hours import Hours
 from birdwatchd.listening_hours import ListeningHours
+from birdwatchd.scoring import FAILED
 from birdwatchd.service.schedule import Job
 from birdwatchd.service.troubles import in_schedule
 from tests.integration.waiting import wait_until
@@ -103,6 +104,11 @@ def test_a_machine_that_is_too_slow(station: Station) -> None:
     assert station.wrong() == ([], [])
     station.vitals.account([entry(9.0, "skipped", "too slow")])
     assert station.wrong() == ([], ["garden: too slow, sound was skipped in the last minutes"])
+
+
+def test_a_model_that_fails(station: Station) -> None:
+    station.vitals.account([entry(12.0, "skipped", FAILED)])
+    assert station.wrong() == ([], ["garden: analysis failed, sound was skipped in the last minutes"])
 
 
 def test_no_secret_and_nothing_that_acts_on_a_terminal_is_told(station: Station) -> None:
