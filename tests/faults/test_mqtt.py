@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import socket
 import threading
@@ -48,7 +49,7 @@ SOON = DAWN + timedelta(seconds=6)
 
 
 @pytest.fixture(autouse=True)
-def log(monkeypatch: pytest.MonkeyPatch) -> LogCapture:
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCapture]:
     """What the link says; and pauses that suit a test."""
     capture = structlog.testing.LogCapture()
     wrapped = structlog.wrap_logger(structlog.ReturnLogger(), processors=[capture])
@@ -56,7 +57,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> LogCapture:
     monkeypatch.setattr(mqtt_absence, "PAUSE_SECONDS", (0.05, 0.2))
     # Nobody is waited for here but by the tests, and they have more patience.
     monkeypatch.setattr(mqtt_link, "FIRST_SECONDS", 0.0)
-    return capture
+    yield capture
+    gc.collect()  # what paho has left: here it is let pass, and in the tests that follow it is not
 
 
 def station(settings: dict[str, Any], now: Callable[[], datetime] = lambda: SOON, **changes: Any) -> Mqtt:

@@ -18,10 +18,14 @@ from birdwatchd.analysis.settings import settle
 from birdwatchd.analysis.sites import Site
 from birdwatchd.analysis.worker import Settings, Task
 from birdwatchd.errors import UserError
+from tests.tiny import build_stubborn_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+RATE = 48_000
+SILENCE = np.zeros(6 * RATE)
 
 
 @pytest.fixture
@@ -51,13 +55,19 @@ def test_a_worker_ends_without_a_word_when_nobody_waits_for_it(tiny_bundle: Path
     leaving.join()
 
 
-def test_a_worker_that_is_killed_costs_its_file_only(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_a_worker_that_is_killed_costs_its_file_only(tmp_path: Path) -> None:
     tasks = []
-    for name, minutes in (("long", 120), ("short", 0.1), ("last", 0.1)):
+    # At sound as loud as this the model stands still for ever.
+    loud = 0.95 * np.where(np.arange(60 * RATE) % 480 < 240, 1, -1)
+    for name, sound in (
+        ("long", np.append(np.zeros(60 * RATE), loud)),
+        ("short", SILENCE),
+        ("last", SILENCE),
+    ):
         path = tmp_path / f"{name}.wav"
-        soundfile.write(path, np.zeros(round(minutes * 60 * 8000), dtype=np.float32), 8000, subtype="PCM_U8")
+        soundfile.write(path, sound, RATE)
         tasks.append(Task(path, Site()))
-    settings = Settings(settle(None, {}), tiny_bundle)
+    settings = Settings(settle(None, {}), build_stubborn_bundle(tmp_path / "stubborn.pt"))
     killed: list[int | None] = []
 
     def kill() -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import random
 import subprocess
 from dataclasses import fields, replace
 from pathlib import Path
@@ -240,7 +241,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "raven", "audacity", "parquet"])
 def test_a_full_disk_leaves_nothing_half_written(small_disk: Path, form: str) -> None:
-    rows = tuple(replace(ROW, common_name=os.urandom(300).hex()) for _ in range(300))
+    chance = random.Random(1)
+    rows = tuple(replace(ROW, common_name=chance.randbytes(300).hex()) for _ in range(300))
     output = small_disk / "out"
     with pytest.raises(UserError, match=r"out cannot be written \(.*make room"):
         Outputs(form, output).write(lambda: [Findings("a", 1, 1, rows)])

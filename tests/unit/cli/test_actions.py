@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from click.testing import CliRunner, Result
 
 from birdwatchd.cli.actions import actions
@@ -15,7 +16,7 @@ from birdwatchd.dispatch.plugins import Plugins
 from birdwatchd.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,7 +71,7 @@ class TestList:
 
 
 @pytest.fixture
-def trial(tmp_path: Path, tiny_bundle: Path) -> Callable[..., Result]:
+def trial(tmp_path: Path, tiny_bundle: Path) -> Iterator[Callable[..., Result]]:
     (tmp_path / "config.yaml").write_text(
         f"""\
 node: wood
@@ -88,7 +89,8 @@ actions:
     def trial(*arguments: str) -> Result:
         return ask("test", "-c", str(tmp_path / "config.yaml"), *arguments)
 
-    return trial
+    yield trial
+    structlog.reset_defaults()  # the command has set up the log of its process
 
 
 class TestTrial:

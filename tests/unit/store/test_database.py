@@ -117,7 +117,7 @@ def test_an_older_database_is_not_changed_by_a_reader(
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-@pytest.mark.parametrize("content", [b"no database, only some text\n", os.urandom(5000)])
+@pytest.mark.parametrize("content", [b"no database, only some text\n", random.Random(1).randbytes(5000)])
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
     tmp_path: Path, content: bytes, *, read_only: bool
 ) -> None:
