@@ -195,6 +195,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                     desk=desk,
                     schedule=schedule,
                     clips_size=lambda: retention.size,
+                    recording_faults=running.recording_faults,
                     progress=Progress(listening.pipeline, running.sources),
                     clock_is_set=lambda: clock.is_set,
                 )

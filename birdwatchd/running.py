@@ -59,6 +59,8 @@ class Running:
     occurrence: Occurrence = field(init=False)
     sources: list[Source] = field(default_factory=list)
     """Those that are listened to; others look at it, too."""
+    recording: Continuous | None = None
+    """What writes down all that is heard, where the config asks for it."""
     described: dict[str, schema.Source] = field(default_factory=dict)
     """What the config says of each of them."""
     page: Page = field(init=False)
@@ -126,13 +128,19 @@ class Running:
         """How it does now."""
         return self.vitals.health(self.sources, self.desk.count_waiting())
 
+    def recording_faults(self) -> list[str]:
+        """What is not written down although the config asks for it, in sentences. From any thread."""
+        recording = self.recording
+        return [] if recording is None else recording.faults
+
     def record_continuously(self) -> None:
         """Write down all that is heard where the config asks for it, and stop that where it does not."""
         store = self.blueprint.config.store
         if not store.continuous:
             self.places.leave("continuous")
+            self.recording = None
         elif "continuous" not in self.places:
-            recording = Continuous(
+            self.recording = Continuous(
                 store.clips_folder, self.retention, self.pipeline.sounds, node=self.blueprint.config.node
             )
-            self.places.take("continuous").enter_context(recording)
+            self.places.take("continuous").enter_context(self.recording)

@@ -89,6 +89,7 @@ class Station:
         self.tape, self.desk, self.recorder, self.clock = Tape(), Desk(), Recorder(), Clock()
         self.tape.heartbeat = self.clock.now
         self.clock_is_set = True
+        self.recording_faults: list[str] = []
         self.schedule = Schedule()
         self.vitals = Vitals(node="wood", version="1", model="tiny-1", device="cpu")
         source = cast("Source", self.tape)
@@ -115,6 +116,7 @@ class Station:
                 clips_size=lambda: 5,
                 progress=Progress(self.tape, [source]),
                 clock_is_set=lambda: self.clock_is_set,
+                recording_faults=lambda: self.recording_faults,
             ),
             monotonic=self.clock,
         )

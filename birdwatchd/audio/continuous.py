@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import soundfile
 import structlog
 
-from birdwatchd.audio.hour import Hour, mend
+from birdwatchd.audio.hour import Hour, mend, unfinished
 from birdwatchd.errors import Lapped
 
 if TYPE_CHECKING:
@@ -60,6 +60,16 @@ class Continuous:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="continuous recording", daemon=True)
         self._tapes: dict[str, Tape] = {}
+        self._fault = ""
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not being written, and why: a sentence each, none when all is well. From any thread."""
+        tapes = tuple(self._tapes.items())
+        return [
+            *[f"nothing is recorded continuously: {self._fault}"] * bool(self._fault),
+            *(f"{name} is not recorded continuously: {tape.fault}" for name, tape in tapes if tape.fault),
+        ]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -70,19 +80,40 @@ class Continuous:
         self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        try:
-            for part in mend(self._folder):
-                logger.warning("continuous recording mended after a crash", path=str(part))
-            while not self._stopping.wait(POLL_SECONDS):
+        mending: threading.Thread | None = None
+        is_over = False
+        while not is_over:
+            # The last time it is what was heard while the pipeline ended.
+            is_over = self._stopping.wait(POLL_SECONDS)
+            fault = ""
+            try:
+                # Looked for before the first file of this run is begun, or that would be mended, too.
+                mending = mending or self._begin_to_mend()
                 self._go_on(self._sounds())
-            # What was heard while the pipeline ended.
-            self._go_on(self._sounds())
-        except Exception:
-            # The one place of this thread: listening goes on without it.
-            logger.exception("continuous recording failed")
-        finally:
-            for tape in self._tapes.values():
-                tape.close()
+            except Exception as error:
+                # The one place of this thread. What could not be done now is tried again: the disk may come back.
+                fault = _words(error)
+                if not self._fault:
+                    logger.exception("continuous recording fails, and is tried again")
+            if self._fault and not fault:
+                logger.info("continuous recording goes on")
+            self._fault = fault
+        for tape in self._tapes.values():
+            tape.close()
+
+    def _begin_to_mend(self) -> threading.Thread:
+        """Beside the recording: each hour is read as a whole, and the ring does not wait for that."""
+        parts = unfinished(self._folder)
+
+        def mend_all() -> None:
+            for part in mend(parts):
+                logger.warning("continuous recording mended after a crash", path=str(part))
+                if self._stopping.is_set():
+                    return  # the others at the next start
+
+        thread = threading.Thread(target=mend_all, name="mending of recordings", daemon=True)
+        thread.start()
+        return thread
 
     def _go_on(self, sounds: Iterable[Sound]) -> None:
         sounds = tuple(sounds)
@@ -93,7 +124,11 @@ class Continuous:
             if tape is None:
                 tape = Tape(self._folder / sound.source, self._space, node=self._node)
                 self._tapes[sound.source] = tape
-            tape.take(sound)
+            try:
+                tape.take(sound)
+            except Exception as error:  # noqa: BLE001 - it is logged
+                # One source's fault keeps none of the others from being recorded.
+                tape.fail(sound.source, error)
 
 
 class Tape:
@@ -107,7 +142,8 @@ class Tape:
         self._at = 0
         self._told = 0
         """Gaps before the very sample `_at` that are told already."""
-        self._fault = ""
+        self.fault = ""
+        """Why nothing of it is being written; empty when all is well."""
 
     def take(self, sound: Sound) -> None:
         """Write what is new and analysed."""
@@ -137,9 +173,16 @@ class Tape:
 
     def close(self) -> None:
         """Finish the file."""
-        if self._hour is not None:
-            self._hour.close()
-            self._hour = None
+        hour, self._hour = self._hour, None
+        if hour is not None:
+            hour.close()
+
+    def fail(self, source: str, error: Exception) -> None:
+        """Nobody foresaw this; what is not written yet is taken the next time."""
+        if not self.fault:
+            logger.error("continuous recording pauses", source=source, exc_info=error)
+        self.fault = _words(error)
+        self.close()
 
     def _tell_gaps(self, sound: Sound) -> None:
         here = [gap for gap in sound.ring.gaps if gap.index == self._at]
@@ -152,23 +195,23 @@ class Tape:
     def _keep(self, sound: Sound, samples: NDArray[np.float32], stop: int) -> bool:
         """Write samples, without voices. False when they could not be."""
         bound = 2 * len(samples) + HEADROOM
-        fault = self._space.make_room(bound)
-        if not fault:
-            try:
+        try:
+            fault = self._space.make_room(bound)
+            if not fault:
                 if self._hour is None:
                     self._hour = self._open(sound)
                 before = self._hour.size
                 self._silence(sound, samples, stop)
                 self._hour.write(samples)
                 self._space.wrote(max(0, self._hour.size - before))
-            except (OSError, soundfile.LibsndfileError) as error:
-                fault = str(error)
-                self.close()
-        if fault and not self._fault:
+        except (OSError, soundfile.LibsndfileError) as error:
+            fault = _words(error)
+            self.close()
+        if fault and not self.fault:
             logger.error("continuous recording pauses", source=sound.source, reason=fault)
-        elif self._fault and not fault:
+        elif self.fault and not fault:
             logger.info("continuous recording goes on", source=sound.source)
-        self._fault = fault
+        self.fault = fault
         return not fault
 
     def _open(self, sound: Sound) -> Hour:
@@ -194,3 +237,7 @@ class Tape:
             with suppress(OSError):
                 self._hour.tell_gap((stop - self._at) / rate, cause)
         self._at, self._told = stop, 0
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

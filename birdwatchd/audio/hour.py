@@ -16,7 +16,7 @@ from birdwatchd.actions.clip_sound import to_pcm16
 from birdwatchd.on_disk import sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -67,6 +67,7 @@ class Hour:
         }
         self.frames = 0
         self._synced = 0
+        self._is_told = True
         self._is_whole = True
         self._tell()
         try:
@@ -110,6 +111,8 @@ class Hour:
             self._synced = self.frames
             self._sound.flush()
             sync(self._part)
+            if not self._is_told:
+                self._tell()
 
     def tell_gap(self, seconds: float, cause: str) -> None:
         """Something is missing before what is written next."""
@@ -119,7 +122,8 @@ class Hour:
         self._tell()
 
     def tell_silence(self, offset: int, samples: int, cause: str) -> None:
-        """Of what is written next, so many samples from `offset` on were made silent."""
+        """Of what is written next, so many samples from `offset` on were made silent: on the disk together with them."""
+        self._is_told = False
         silenced = self._said["recording"]["silenced"]
         place = self._place(offset)
         if silenced and silenced[-1]["cause"] == cause:
@@ -128,10 +132,8 @@ class Hour:
                 last["samples"] = max(
                     last["samples"], place["offset_samples"] + samples - last["offset_samples"]
                 )
-                self._tell()
                 return
         silenced.append({**place, "samples": samples, "cause": cause})
-        self._tell()
 
     def close(self) -> None:
         """Whole: renamed to what it is. Of one that cannot be closed as much as can be read is kept."""
@@ -142,7 +144,8 @@ class Hour:
         if not self.frames:
             self._leave_nothing()
             return
-        with suppress(OSError):  # it stays hidden, and is mended at the next start
+        # What cannot be done stays hidden, and is mended at the next start.
+        with suppress(OSError, soundfile.LibsndfileError):
             if self._is_whole:
                 sync(self._part)
                 self._part.replace(self._stem.with_name(self._stem.name + SUFFIX))
@@ -154,8 +157,9 @@ class Hour:
             self._tell()
 
     def _leave_nothing(self) -> None:
-        self._part.unlink(missing_ok=True)
-        self._stem.with_name(self._stem.name + SIDECAR).unlink(missing_ok=True)
+        for path in (self._part, self._stem.with_name(self._stem.name + SIDECAR)):
+            with suppress(OSError):  # as on a card that has become read-only: retention takes it away one day
+                path.unlink(missing_ok=True)
 
     def _place(self, offset: int) -> dict[str, float]:
         at = self.frames + offset
@@ -164,6 +168,7 @@ class Hour:
     def _tell(self) -> None:
         text = json.dumps(self._said, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         write_together(self._stem, {SIDECAR: text.encode()})
+        self._is_told = True
 
 
 def _free_stem(folder: Path, source: str, start: datetime) -> Path:
@@ -171,14 +176,24 @@ def _free_stem(folder: Path, source: str, start: datetime) -> Path:
     while True:
         name = f"{source}_{start:%Y%m%dT%H%M%S}.{start.microsecond // 1000:03}Z"
         stem = folder / f"{start:%Y-%m-%d}" / name
-        if not any(stem.with_name(f"{name}{suffix}").exists() for suffix in (SUFFIX, SIDECAR)):
+        taken = (f"{name}{SUFFIX}", f"{name}{SIDECAR}", f".{name}{SUFFIX}{PART}")
+        if not any(stem.with_name(one).exists() for one in taken):
             return stem
         start += timedelta(milliseconds=1)
 
 
-def mend(folder: Path) -> Iterator[Path]:
-    """Make whole what was left unfinished anywhere below `folder`; gives the files that were."""
-    for part in sorted(folder.rglob(f".*{SUFFIX}{PART}")):
+def unfinished(folder: Path) -> list[Path]:
+    """What is being written anywhere below `folder`, or was when somebody died.
+
+    Raises:
+        OSError: it cannot be looked through.
+    """
+    return sorted(folder.rglob(f".*{SUFFIX}{PART}"))
+
+
+def mend(parts: Iterable[Path]) -> Iterator[Path]:
+    """Make whole what was left unfinished; gives the files that were."""
+    for part in parts:
         with suppress(OSError):
             whole = rescue(part)
             if whole is not None:

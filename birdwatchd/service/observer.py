@@ -113,6 +113,8 @@ class Parts:
     clips_size: Callable[[], int | None]
     progress: Progress
     clock_is_set: Callable[[], bool] = lambda: True
+    recording_faults: Callable[[], Sequence[str]] = tuple
+    """Of continuous recording."""
 
 
 class Observer:
@@ -182,6 +184,7 @@ class Observer:
                 *troubles.in_clock(is_set=parts.clock_is_set()),
                 *troubles.in_acting(actions),
                 *troubles.in_room(config.store, store),
+                *map(self._secrets.fit, parts.recording_faults()),
                 *troubles.in_schedule(schedule, datetime.now(UTC)),
             ],
             sources=sources,

@@ -7,22 +7,29 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import soundfile
+from structlog.testing import capture_logs
 
+from birdwatchd.actions.clip_files import write_together
+from birdwatchd.audio import continuous, hour
 from birdwatchd.audio.clips import Sound, Spans
 from birdwatchd.audio.clock import FileClock
 from birdwatchd.audio.continuous import Continuous, Tape
-from birdwatchd.audio.hour import Hour, mend
+from birdwatchd.audio.hour import Hour, mend, unfinished
 from birdwatchd.audio.recorded_at import recorded_at
 from birdwatchd.audio.ring import Ring
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
 RATE = 1000
@@ -233,7 +240,7 @@ def test_after_a_kill_the_hour_is_made_whole(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert not list(tmp_path.rglob("[!.]*.flac"))
-    (mended,) = mend(tmp_path)
+    (mended,) = mend(unfinished(tmp_path))
     sound, _ = soundfile.read(mended, dtype="float32")
     assert len(sound) > 9000 - 2 * 4096
     assert np.array_equal(sound, values(0, len(sound)))
@@ -246,11 +253,11 @@ def test_after_a_kill_the_hour_is_made_whole(tmp_path: Path) -> None:
 
 
 def test_nothing_to_mend_is_no_trouble(tmp_path: Path) -> None:
-    assert list(mend(tmp_path / "nowhere")) == []
+    assert list(mend(unfinished(tmp_path / "nowhere"))) == []
     part = tmp_path / "garden" / "2026-05-09" / ".empty.flac.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"")
-    assert list(mend(tmp_path)) == []
+    assert list(mend(unfinished(tmp_path))) == []
     assert not part.exists()
 
 
@@ -262,6 +269,153 @@ def test_a_whole_run(tmp_path: Path) -> None:
     ((said, sound),) = kept(tmp_path)
     assert said["source"] == "garden"
     assert np.array_equal(sound, values(0, 6500))
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    """As long as it takes on a machine that has other things to do."""
+    until = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks often."""
+    monkeypatch.setattr(continuous, "POLL_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_disk_that_does_not_answer_for_a_while_is_written_to_again(tmp_path: Path) -> None:
+    """EIO of a disk cannot be had here: the fault is put in where the room is asked for."""
+    ring, space = ring_of(), Space()
+    play(ring, 2)
+    is_broken = True
+
+    def make_room(size: int) -> str:
+        if is_broken:
+            raise OSError(5, "Input/output error")
+        return Space.make_room(space, size)
+
+    space.make_room = make_room  # type: ignore[method-assign]
+    with capture_logs() as lines, Continuous(tmp_path, space, lambda: [sound_of(ring)], node="wood") as it:
+        wait_for(lambda: it.faults)
+        assert it.faults == ["garden is not recorded continuously: [Errno 5] Input/output error"]
+        play(ring, 1)
+        wait_for(lambda: it._tapes["garden"]._at == 3000)
+        is_broken = False
+        play(ring, 3)
+        wait_for(lambda: not it.faults)
+    ((said, sound),) = kept(tmp_path)
+    assert said["first_sample"] == 3000
+    assert np.array_equal(sound, values(3000, 6000))
+    assert [line["event"] for line in lines] == [
+        "continuous recording pauses",
+        "continuous recording goes on",
+    ]
+
+
+@pytest.mark.usefixtures("soon")
+def test_whatever_goes_wrong_it_is_tried_again_and_said_once(tmp_path: Path) -> None:
+    """An error that nobody foresaw, made up: of one source, and of all."""
+    ring, asked = ring_of(), 0
+    play(ring, 2)
+
+    class Odd(FileClock):
+        def at(self, index: int) -> datetime:
+            raise RuntimeError(f"odd: {index}")
+
+    def sounds() -> list[Sound]:
+        nonlocal asked
+        asked += 1
+        if asked < 5:
+            raise RuntimeError("nobody knows")
+        return [Sound("attic", ring, Odd(RATE), ring.written, (), ()), sound_of(ring)]
+
+    with capture_logs() as lines, Continuous(tmp_path, Space(), sounds, node="wood") as it:
+        wait_for(lambda: asked > 10)
+        assert it.faults == ["attic is not recorded continuously: odd: 0"]
+    ((_, sound),) = kept(tmp_path)
+    assert np.array_equal(sound, values(0, 2000))
+    assert [(line["event"], line.get("source")) for line in lines] == [
+        ("continuous recording fails, and is tried again", None),
+        ("continuous recording pauses", "attic"),
+        ("continuous recording goes on", None),
+    ]
+
+
+def test_a_card_that_has_become_read_only_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing can be deleted either (made up: root may always)."""
+    open_hour = Hour(tmp_path, "garden", first_sample=0, start=START, rate=RATE, node="wood")
+    with monkeypatch.context() as broken:
+
+        def fails(*_: Any, **__: Any) -> None:
+            raise OSError(30, "Read-only file system")
+
+        broken.setattr(Path, "unlink", fails)
+        open_hour.close()
+
+
+@pytest.mark.usefixtures("soon")
+def test_what_a_crash_left_is_mended_beside_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "recordings" / "garden" / "2026-05-08" / ".long.flac.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"")
+    may_go_on, seen = threading.Event(), list[Path]()
+
+    def slowly(parts: list[Path]) -> Iterator[Path]:
+        seen.extend(parts)
+        assert may_go_on.wait(60)
+        yield from mend(parts)
+
+    monkeypatch.setattr(continuous, "mend", slowly)
+    ring = ring_of()
+    play(ring, 5)
+    with Continuous(tmp_path, Space(), lambda: [sound_of(ring)], node="wood") as it:
+        wait_for(lambda: "garden" in it._tapes and it._tapes["garden"]._at == 5000)
+        assert left.exists()
+        may_go_on.set()
+        wait_for(lambda: not left.exists())
+    assert seen == [left]  # and none of this run
+    ((_, sound),) = kept(tmp_path)
+    assert np.array_equal(sound, values(0, 5000))
+
+
+def test_a_part_of_the_same_time_is_not_written_over(tmp_path: Path) -> None:
+    """What a power cut left may have lost its JSON file."""
+    left = tmp_path / "2026-05-09" / ".garden_20260509T045950.250Z.flac.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"sound")
+    Hour(tmp_path, "garden", first_sample=0, start=START, rate=RATE, node="wood")
+    assert left.read_bytes() == b"sound"
+
+
+def test_somebody_who_speaks_does_not_wear_out_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def counted(stem: Path, contents: dict[str, bytes]) -> None:
+        told.append(len(json.loads(contents[".json"])["recording"]["silenced"]))
+        write_together(stem, contents)
+
+    monkeypatch.setattr(hour, "write_together", counted)
+    ring, tape = ring_of(200), tape_in(tmp_path)
+    play(ring, 10)  # up to the full hour
+    for second in range(10, 135):
+        play(ring, 1)
+        voices = tuple((one * RATE, one * RATE + 500) for one in range(10, second + 1))
+        tape.take(sound_of(ring, voices=voices))
+    # When it is begun, with what is synced each minute, and at the end.
+    before = len(told)
+    assert before <= 2 + 4
+    tape.close()
+    assert told[-1] >= 124
+    assert len(told) == before + 1
 
 
 def test_a_clock_that_was_set_back_begins_a_new_file(tmp_path: Path) -> None:

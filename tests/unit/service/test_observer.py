@@ -195,3 +195,8 @@ def test_a_clock_that_was_not_set(station: Station) -> None:
     faults, (warning,) = station.wrong()
     assert faults == []
     assert "the system clock was not set" in warning
+
+
+def test_continuous_recording_that_pauses_is_a_warning(station: Station) -> None:
+    station.recording_faults = ["garden is not recorded continuously: Input/output error"]
+    assert station.wrong() == ([], station.recording_faults)
