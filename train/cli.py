@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # Before torch: its threads then sleep while they wait. Spinning, they take from each other what they wait for as soon as
 # anything else runs.
@@ -15,6 +15,7 @@ import click
 
 from birdwatchd import __version__
 from birdwatchd.cli import commands
+from birdwatchd.errors import UserError
 
 
 class Commands(commands.Commands):
@@ -33,6 +34,19 @@ class Commands(commands.Commands):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.table)
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """As in click; out of memory is a UserError."""
+        try:
+            return super().main(*arguments, **options)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except (MemoryError, RuntimeError, OSError) as error:
+            from train.memory import SHORT, is_out_of_memory
+
+            if is_out_of_memory(error):
+                raise UserError(SHORT) from error
+            raise
 
 
 @click.command(

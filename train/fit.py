@@ -10,6 +10,7 @@ import copy
 import math
 import time
 from dataclasses import astuple
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,12 +31,15 @@ from train.sampling import epoch_order
 from train.validate import Best, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from birdwatchd.domain import Label
     from train.checkpoint import Trained
-    from train.inputs import Stage
+    from train.inputs import Inputs, Stage
     from train.manifest import Row
     from train.networks import Network
     from train.settings import Settings
@@ -136,22 +140,22 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                 epoch=epoch,
             )[: last_step - step]
             total = 0.0
-            with display.bar(f"epoch {epoch}/{told.epochs}", order.size) as advance:
-                for inputs, targets in ready.inputs.batches([numbers[mine] for numbers in order], drawn):
+            ours = [numbers[mine] for numbers in order]
+            few = partial(_of_so_many, ready.inputs, ours, drawn)
+            with (
+                refusing_for_memory(learner, few, told.batch_size, process.count),
+                display.bar(f"epoch {epoch}/{told.epochs}", order.size) as advance,
+            ):
+                for inputs, targets in ready.inputs.batches(ours, drawn):
                     for group in optimizer.param_groups:
                         group["lr"] = told.learning_rate * pace(step, told.warmup_epochs * batches, last_step)
-                    with refusing_for_memory(learner, inputs, told.batch_size, process.count):
-                        with torch.autocast(
-                            process.device.type,
-                            torch.bfloat16,
-                            enabled=halved,
-                        ):
-                            logits = trainable(inputs, masks)
-                        loss = loss_of(logits, targets, settings)
-                        optimizer.zero_grad()
-                        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
-                        nn.utils.clip_grad_norm_(learner.parameters(), told.clip_gradient)
-                        optimizer.step()
+                    with torch.autocast(process.device.type, torch.bfloat16, enabled=halved):
+                        logits = trainable(inputs, masks)
+                    loss = loss_of(logits, targets, settings)
+                    optimizer.zero_grad()
+                    loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
+                    nn.utils.clip_grad_norm_(learner.parameters(), told.clip_gradient)
+                    optimizer.step()
                     step += 1
                     follow(average, network, min(told.average_decay, step / (step + 10)))
                     total += float(loss.detach())
@@ -193,6 +197,13 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                 curves.follow(history)
         curves.draw()
         return checkpoint.load_everywhere(folder / BEST, process)
+
+
+def _of_so_many(
+    inputs: Inputs, order: Sequence[NDArray[np.int64]], seed: tuple[int, ...], clips: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches as the training has them, but of `clips` clips each."""
+    return inputs.batches([numbers[:clips] for numbers in order], seed)
 
 
 def loss_of(logits: Tensor, targets: Tensor, settings: Settings) -> Tensor:

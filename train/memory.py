@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import traceback
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
-
-import torch
 
 from birdwatchd.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor, nn
+
+    Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+    """Inputs and targets of so many clips each, read ahead as the training reads them."""
+
+STEPS = 8
+"""So many batches are tried: more than are read ahead."""
+SHORT = (
+    "there is not enough memory here: end other programs, or take a smaller network, shorter seconds, or fewer octaves or "
+    "members"
+)
 
 
 @contextmanager
 def refusing_for_memory(
-    learner: nn.Module, inputs: Tensor, batch_size: int, processes: int
+    learner: nn.Module, batches: Batches, batch_size: int, processes: int
 ) -> Iterator[None]:
-    """Turn running out of memory on `inputs` (batch, …) into a refusal that names a batch size that fits.
+    """Turn running out of memory, while reading or learning, into a refusal that names a batch size that fits.
 
     Raises:
         UserError: there is not enough memory for `batch_size` clips over all processes.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
+        # It holds on to what did not fit.
+        traceback.clear_frames(error.__traceback__)
+        of_cuda = "CUDA" in str(error)
     else:
         return
-    # Tried here, out of the except block, which holds on to what did not fit.
-    fits = largest_fit(learner, inputs)
+    fits = largest_fit(learner, batches, batch_size // processes)
     advice = (
         f"{fits * processes} fit: say --set training.batch_size={fits * processes}"
         if fits
         else "not even one clip fits: take a smaller network or shorter seconds"
     )
-    raise UserError(f"{_place(inputs)} has not enough memory for training.batch_size {batch_size}; {advice}")
+    place = "the GPU" if of_cuda else "this machine"
+    raise UserError(f"{place} has not enough memory for training.batch_size {batch_size}; {advice}")
 
 
 def in_pieces(compute: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
@@ -59,43 +73,56 @@ def in_pieces(compute: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
             "or shorter seconds"
         )
     # Here, out of the except block, which holds on to what did not fit.
-    _free(inputs)
+    import torch
+
+    _free()
     return torch.cat([in_pieces(compute, half) for half in inputs.chunk(2)])
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is that; on the CPU torch raises a plain RuntimeError."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    """Whether it is that; torch raises RuntimeErrors, and a file that cannot be mapped an OSError."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+    )
 
 
-def largest_fit(learner: nn.Module, inputs: Tensor) -> int:
-    """How many of `inputs` can be gone through forwards and backwards, by halving; 0 when not even one can."""
-    count = len(inputs) // 2
+def largest_fit(learner: nn.Module, batches: Batches, clips: int) -> int:
+    """How many of `clips` can be read, and gone through forwards and backwards, by halving; 0 when not even one can."""
+    count = clips // 2
     while count:
         learner.zero_grad(set_to_none=True)
-        _free(inputs)
-        if _fits(learner, inputs[:count]):
+        _free()
+        if _fits(learner, batches(count)):
             return count
         count //= 2
     return 0
 
 
-def _fits(learner: nn.Module, inputs: Tensor) -> bool:
+def _fits(learner: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> bool:
+    import torch
+
+    learnt = [parameter for parameter in learner.parameters() if parameter.requires_grad]
     try:
-        learner(inputs).sum().backward()
-    except (MemoryError, RuntimeError) as error:
+        for inputs, _ in islice(batches, STEPS):
+            # Not backward(), which would wait for the gradients of other processes.
+            torch.autograd.grad(learner(inputs).sum(), learnt, allow_unused=True)
+    except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
+        traceback.clear_frames(error.__traceback__)
         return False
     return True
 
 
-def _free(inputs: Tensor) -> None:
-    """Give back what is no longer used where `inputs` lie."""
+def _free() -> None:
+    """Give back what is no longer used."""
+    import torch
+
     gc.collect()
-    if inputs.is_cuda:
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 

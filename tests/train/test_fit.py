@@ -16,6 +16,7 @@ from birdwatchd.errors import UserError
 from train import checkpoint
 from train import fit as loop
 from train.fit import fit
+from train.inputs import Waveforms
 from train.manifest import Row
 from train.networks import Residual
 from train.progress import Display
@@ -274,6 +275,33 @@ def test_out_of_memory_names_a_batch_size_that_fits(
     monkeypatch.setattr(loop.Learner, "forward", short_of_memory)
     with pytest.raises(UserError, match=r"training.batch_size 8; 2 fit: say --set training.batch_size=2"):
         trained(rows, settings(training={"batch_size": 8}), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "short", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_while_clips_are_read_ahead_names_a_batch_size_that_fits(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: Exception
+) -> None:
+    read = Waveforms._batch
+
+    def nothing_fits(*_: Any) -> Any:
+        raise MemoryError
+
+    def short_of_memory(source: Waveforms, numbers: Any, seed: tuple[int, ...]) -> Any:
+        if len(numbers) > 3:
+            raise short
+        return read(source, numbers, seed)
+
+    monkeypatch.setattr(Waveforms, "_batch", short_of_memory)
+    told = settings(training={"batch_size": 8}, augment={"waveform": True})
+    with pytest.raises(
+        UserError, match=r"this machine has not enough memory for training.batch_size 8; 2 fit: say --set"
+    ):
+        trained(rows, told, tmp_path / "out")
+    monkeypatch.setattr(Waveforms, "_batch", nothing_fits)
+    with pytest.raises(UserError, match="not even one clip fits"):
+        trained(rows, told, tmp_path / "none")
 
 
 def test_validation_takes_fewer_at_once_where_memory_is_short(
