@@ -16,6 +16,7 @@ import click
 from birdwatchd import __version__
 from birdwatchd.cli import commands
 from birdwatchd.errors import UserError
+from train.rank import count, refused_by_all, told_once
 
 
 class Commands(commands.Commands):
@@ -36,17 +37,24 @@ class Commands(commands.Commands):
         return list(self.table)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """As in click; out of memory is a UserError."""
-        try:
-            return super().main(*arguments, **options)
-        except (click.exceptions.Exit, click.Abort):
-            raise
-        except (MemoryError, RuntimeError, OSError) as error:
-            from train.memory import SHORT, is_out_of_memory
+        """As in click; out of memory is a UserError, and of several processes one tells a mistake."""
+        with told_once():
+            try:
+                return super().main(*arguments, **options)
+            except click.ClickException as error:
+                if count() == 1:
+                    raise
+                # One sentence of them all, not a usage from each.
+                with refused_by_all():
+                    raise UserError(error.format_message()) from error
+            except (click.exceptions.Exit, click.Abort):
+                raise
+            except (MemoryError, RuntimeError, OSError) as error:
+                from train.memory import SHORT, is_out_of_memory
 
-            if is_out_of_memory(error):
-                raise UserError(SHORT) from error
-            raise
+                if is_out_of_memory(error):
+                    raise UserError(SHORT) from error
+                raise
 
 
 @click.command(

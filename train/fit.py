@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from torch.nn.parallel import DistributedDataParallel
 
 from birdwatchd.errors import UserError
 from train import checkpoint
@@ -92,24 +91,23 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
     with joined(settings.device) as process:
         if not process.leads:
             display = Display(silent=True)
-        before = begin(folder, settings, resume=resume)
-        torch.manual_seed(told.seed)
-        ready = prepare(
-            settings, train_rows, validation_rows, labels, process=process, cache=cache, display=display
-        )
-        network = ready.network
-        average = copy.deepcopy(network)
-        learner = Learner(network, ready.stage, settings)
-        optimizer = torch.optim.AdamW(_groups(network, told.weight_decay), lr=told.learning_rate)
-        history: list[dict[str, float]] = []
-        best = Best.of(len(ready.validation_windows.rows) if ready.validation_windows else 0)
-        if before:
-            go_on(before, ready.labels, network, average, optimizer)
-            history = list(before.history)
-            best = Best(*before.progress["best"])
-        trainable: nn.Module = learner
-        if process.count > 1:
-            trainable = DistributedDataParallel(learner, broadcast_buffers=False)
+        with process.agreeing():
+            before = begin(folder, settings, resume=resume)
+            torch.manual_seed(told.seed)
+            ready = prepare(
+                settings, train_rows, validation_rows, labels, process=process, cache=cache, display=display
+            )
+            network = ready.network
+            average = copy.deepcopy(network)
+            learner = Learner(network, ready.stage, settings)
+            optimizer = torch.optim.AdamW(_groups(network, told.weight_decay), lr=told.learning_rate)
+            history: list[dict[str, float]] = []
+            best = Best.of(len(ready.validation_windows.rows) if ready.validation_windows else 0)
+            if before:
+                go_on(before, ready.labels, network, average, optimizer)
+                history = list(before.history)
+                best = Best(*before.progress["best"])
+        trainable = process.sharing(learner)
 
         batches = -(-len(ready.windows) // told.batch_size)
         last_step = min(told.epochs * batches, told.max_steps or told.epochs * batches)
@@ -160,11 +158,12 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                     follow(average, network, min(told.average_decay, step / (step + 10)))
                     total += float(loss.detach())
                     advance(told.batch_size)
-            if not math.isfinite(total):
-                raise UserError(
-                    f"the loss is no number any more in epoch {epoch}: say a smaller training.learning_rate "
-                    f"than {told.learning_rate:g}"
-                )
+            with process.agreeing():
+                if not math.isfinite(total):
+                    raise UserError(
+                        f"the loss is no number any more in epoch {epoch}: say a smaller training.learning_rate "
+                        f"than {told.learning_rate:g}"
+                    )
             entry = {"epoch": float(epoch), "loss": total / len(order), "learning_rate": group["lr"]}
             clips_per_second = order.size / (time.monotonic() - began)
             if process.leads:

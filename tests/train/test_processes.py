@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -89,9 +90,44 @@ SMALL = (
 )  # fmt: skip
 
 
+MISTAKES = """
+import json
+import os
+import sys
+import torch
+from train.__main__ import main
+from train.inputs import Waveforms
+
+torch.set_num_threads(1)
+rank, port = os.environ["RANK"], int(os.environ["MASTER_PORT"])
+read = Waveforms._batch
+
+
+def short_of_memory(source, numbers, seed):
+    if len(numbers) > 1:
+        raise MemoryError
+    return read(source, numbers, seed)
+
+
+for port, words, short in json.loads(sys.argv[1]):
+    os.environ["MASTER_PORT"] = str(port)
+    Waveforms._batch = short_of_memory if rank in short else read
+    sys.argv = ["birdwatchd-train", "fit", *(word.format(rank=rank) for word in words)]
+    try:
+        main()
+    except SystemExit as end:
+        print("status", end.code, flush=True)
+"""
+
+
 @pytest.mark.parametrize(
     ("flags", "quick"),
-    [("fpu avx512_bf16 amx_tile", True), ("fpu amx_bf16", True), ("fpu avx512f not_avx512_bf16", False)],
+    [
+        ("fpu avx512_bf16 amx_tile", True),
+        ("fpu amx_bf16", True),
+        ("fpu avx512f not_avx512_bf16", False),
+        ("fp asimd svebf16 i8mm bf16", False),  # ARM, where only the way forwards is quicker
+    ],
 )
 def test_a_processor_that_is_quicker_with_half_the_bits_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, *, quick: bool
@@ -124,6 +160,7 @@ def together(script: str, *arguments: str, processes: int, cwd: Path) -> list[st
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",  # the leader keeps the store here, and torch says so when it goes
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     children = [
@@ -198,3 +235,37 @@ def test_only_the_leader_tells_what_came_of_it(tmp_path: Path, monkeypatch: pyte
         assert done.exit_code == 0, done.output
         said.append(done.stdout)
     assert said == [f"{tmp_path / 'out0' / 'best.pt'}: epoch 1\n", ""]
+
+
+def test_a_mistake_is_told_once_and_with_its_process_where_it_is_not_the_leaders(tmp_path: Path) -> None:
+    rows = [
+        Row(
+            write(tmp_path / label / f"{number}.wav", tone(1.0, hertz=hertz + number)),
+            (label,),
+            split="train",
+        )
+        for label, hertz in (("low", 400.0), ("high", 2500.0))
+        for number in range(4)
+    ]
+    for name in ("list.csv", "only0.csv"):
+        write_manifest(tmp_path / name, rows)
+    (tmp_path / "full1").write_text("no folder")
+    small = ["--cache", "cache", *(word for setting in SMALL for word in ("--set", setting))]
+    told = [
+        (["list.csv", "--set", "training.batch_size=3"], "", "training.batch_size is 3"),
+        (["gone.csv"], "", "the manifest gone.csv cannot be read"),
+        (["only{rank}.csv"], "", "process 1: the manifest only1.csv cannot be read"),
+        (["list.csv", "--no-such-option"], "", "No such option"),
+        (["list.csv", "-o", "full{rank}/out"], "", "process 1: full1/out cannot be written to"),
+        (["list.csv", "-o", "b{rank}"], "01", "this machine has not enough memory for training.batch_size 4; 2 fit"),
+        # The last: the leader waits for it until it ends.
+        (["list.csv", "-o", "a{rank}"], "1", "process 1: this machine has not enough memory"),
+    ]  # fmt: skip
+    asked = [(free_port(), [*words[:1], *small, *words[1:]], short) for words, short, _ in told]
+    said = together(MISTAKES, json.dumps(asked), processes=2, cwd=tmp_path)
+    for number, (_, _, sentence) in enumerate(told):
+        # What each said until it ended with this one.
+        parts = [its.split("status 2\n")[number] for its in said]
+        assert sum(part.count("birdwatchd-train: ") for part in parts) == 1, said
+        assert any(sentence in part for part in parts), said
+        assert sum(bool(part.strip()) for part in parts) == 1, said  # no warnings, no tracebacks

@@ -60,9 +60,11 @@ def fit(
       birdwatchd-train fit birds.csv -c warblers.yaml --resume
       birdwatchd-train fit --set network=cnn --settings > cnn.yaml
     """
+    from train.rank import leads, refused_by_all
     from train.settings import load_settings, settings_yaml
 
-    settings = load_settings(config, overrides)
+    with refused_by_all():
+        settings = load_settings(config, overrides)
     if show:
         click.echo(settings_yaml(settings), nl=False)
         return
@@ -70,11 +72,11 @@ def fit(
         raise click.UsageError("name a manifest; `birdwatchd-train list` makes one")
     from train.fit import fit
     from train.manifest import read_manifest
-    from train.processes import leads
     from train.resuming import BEST
     from train.sampling import split
 
-    train_rows, validation_rows = split(read_manifest(manifest), settings)
+    with refused_by_all():
+        train_rows, validation_rows = split(read_manifest(manifest), settings)
     try:
         trained = fit(settings, train_rows, validation_rows, output, resume=resume, cache=cache)
     except KeyboardInterrupt:
