@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from train.inputs import Waveforms
+from birdwatchd.errors import UserError
+from train import checkpoint
+from train.ear import Ear
+from train.inputs import Waveforms, stage_of
 from train.memory import in_pieces
 
 if TYPE_CHECKING:
@@ -148,10 +151,7 @@ def _embeddings(windows: Windows, computing: Computing, source: Waveforms, mark:
             parts.append(in_pieces(computing.network.embed, waveforms).cpu().numpy())
         computing.advance(len(waveforms))
         if sum(len(part) for part in parts) == len(rows[waiting[0]]):
-            path = paths[waiting.popleft()]
-            whole = path.with_name(f".{path.name}.{os.getpid()}.npy")
-            np.save(whole, np.concatenate(parts))
-            whole.replace(path)
+            _save(paths[waiting.popleft()], np.concatenate(parts))
             parts = []
     found = np.empty(0, dtype=np.float32)
     for numbers, path in zip(rows, paths, strict=True):
@@ -171,6 +171,45 @@ def _key(windows: Windows, numbers: NDArray[np.int64], mark: str) -> str:
     return told.hexdigest()
 
 
+def remembering(network: Network, settings: Settings, folder: Path) -> Callable[[Tensor], Tensor]:
+    """The network, on the CPU and in eval mode, with what its backbone makes of a batch kept: it is computed once.
+
+    So every network of a cross-validation hears the same clips, and only its head is its own. A network whose backbone was
+    trained comes back as it is.
+    """
+    if stage_of(settings) != "embedding":
+        return network
+    mark = mark_of(network, settings)
+
+    def scores(waveforms: Tensor) -> Tensor:
+        told = hashlib.blake2b(f"{mark} heard {tuple(waveforms.shape)}".encode(), digest_size=16)
+        told.update(waveforms.contiguous().numpy().data)
+        path = folder / f"heard-{told.hexdigest()}.npy"
+        if not path.is_file():
+            _save(path, network.embed(waveforms).numpy())
+        return network.scores(torch.from_numpy(np.load(path)))
+
+    return scores
+
+
+def _save(path: Path, values: NDArray[np.floating]) -> None:
+    """Whole or not at all.
+
+    Raises:
+        UserError: there is no room.
+    """
+    whole = path.with_name(f".{path.name}.{os.getpid()}.npy")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(whole, values)
+        whole.replace(path)
+    except OSError as error:
+        whole.unlink(missing_ok=True)
+        raise UserError(
+            f"the cache {path.parent} cannot be written ({error.strerror or error}): make room or name another with --cache"
+        ) from error
+
+
 def _told(windows: Windows | None) -> str:
     """Stands for all of some windows."""
     if windows is None:
@@ -178,3 +217,12 @@ def _told(windows: Windows | None) -> str:
     told = hashlib.blake2b("\0".join(windows.keys).encode(), digest_size=16)
     told.update(windows.spans.tobytes())
     return told.hexdigest()
+
+
+def mark_of(network: Network, settings: Settings) -> str:
+    """What stands for all that lies before the stage: the backbone, or the front end and its scale."""
+    if settings.network == "birdnet":
+        octaves = "" if settings.octaves == (0,) else f" at {settings.octaves}"
+        return f"{checkpoint.backbone(settings)} {Ear.end}{octaves}"
+    mean = network.front_end.state_dict()["mean"]
+    return f"{settings.front_end.model_dump_json()} {settings.sample_rate} {mean.flatten().tolist()}"

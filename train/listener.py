@@ -100,10 +100,17 @@ def load_trained(path: Path) -> Trained:
     return load(path)
 
 
-def of_trained(trained: Trained, name: str, calibration: Calibration | None = None) -> Listener:
-    """A loaded checkpoint as a listener."""
+def of_trained(
+    trained: Trained, name: str, calibration: Calibration | None = None, *, cache: Path | None = None
+) -> Listener:
+    """A loaded checkpoint as a listener; what a backbone that was not trained hears is kept in `cache`, if that is given."""
+    network: Callable[[torch.Tensor], torch.Tensor] = trained.network
+    if cache:
+        from train.kept import remembering
+
+        network = remembering(trained.network, trained.settings, cache)
     return from_network(
-        trained.network,
+        network,
         name=name,
         labels=trained.labels,
         sample_rate=trained.settings.sample_rate,
@@ -113,7 +120,7 @@ def of_trained(trained: Trained, name: str, calibration: Calibration | None = No
 
 
 def from_network(
-    network: torch.nn.Module,
+    network: Callable[[torch.Tensor], torch.Tensor],
     *,
     name: str,
     labels: tuple[Label, ...],

@@ -35,7 +35,11 @@ class Network(nn.Module):
         self.score = score
 
     def forward(self, waveform: Tensor) -> Tensor:
-        logits = self.head(self.embed(waveform))
+        return self.scores(self.embed(waveform))
+
+    def scores(self, embedding: Tensor) -> Tensor:
+        """Of what `embed` gives, (batch, labels)."""
+        logits = self.head(embedding)
         return torch.sigmoid(logits) if self.score == "sigmoid" else torch.softmax(logits, dim=1)
 
     def embed(self, waveform: Tensor) -> Tensor:

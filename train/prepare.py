@@ -10,12 +10,10 @@ import torch
 
 from birdwatchd.audio.decoding import SUFFIXES
 from birdwatchd.errors import UserError
-from train import checkpoint
 from train.cache import cache_folder
 from train.dataset import windows as cut
-from train.ear import Ear
 from train.inputs import Waveforms, stage_of
-from train.kept import Computing, Kept, keep_embeddings, keep_features
+from train.kept import Computing, Kept, keep_embeddings, keep_features, mark_of
 from train.manifest import Row, labels_in
 from train.networks import build
 
@@ -100,7 +98,7 @@ def prepare(
     else:
         network.eval()
         copies = settings.augment.copies if stage == "embedding" and settings.augment.waveform else 0
-        computing = Computing(network, settings, process.device, _mark(network, settings), folder)
+        computing = Computing(network, settings, process.device, mark_of(network, settings), folder)
         kept: list[Kept] = []
         for wanted, count in ((windows, copies), (validation, 0)):
             if wanted is None:
@@ -203,12 +201,3 @@ def _fit_front_end(network: Network, windows: Windows, seed: int) -> None:
     chosen = draw.permutation(len(windows))[:SCALE_CLIPS]
     waveforms = np.stack([windows.read(int(number)) for number in chosen])
     network.front_end.fit(torch.from_numpy(waveforms))  # type: ignore[operator] # LogMel has it
-
-
-def _mark(network: Network, settings: Settings) -> str:
-    """What stands for all that lies before the stage: the backbone, or the front end and its scale."""
-    if settings.network == "birdnet":
-        octaves = "" if settings.octaves == (0,) else f" at {settings.octaves}"
-        return f"{checkpoint.backbone(settings)} {Ear.end}{octaves}"
-    mean = network.front_end.state_dict()["mean"]
-    return f"{settings.front_end.model_dump_json()} {settings.sample_rate} {mean.flatten().tolist()}"

@@ -1,7 +1,11 @@
-"""A training folder: begun, or gone on with after the last epoch that it holds."""
+"""A training folder: begun, or gone on with after the last epoch that it holds. And one of many, for cross-validation."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from birdwatchd.errors import UserError
@@ -15,12 +19,15 @@ if TYPE_CHECKING:
     import torch
 
     from birdwatchd.domain import Label
+    from train.manifest import Row
     from train.networks import Network
     from train.settings import Settings
 
 BEST = "best.pt"
 LAST = "last.pt"
 SETTINGS = "settings.yaml"
+FOLDS = "folds"
+ASKED = "asked.json"
 
 
 def begin(folder: Path, settings: Settings, *, resume: bool) -> checkpoint.Trained | None:
@@ -54,6 +61,63 @@ def begin(folder: Path, settings: Settings, *, resume: bool) -> checkpoint.Train
             f"--config {folder / SETTINGS} and without --set, or begin anew in another folder (--output)"
         )
     return before
+
+
+def begin_folds(output: Path, settings: Settings, rows: Sequence[Row], validation_share: float) -> Path:
+    """The folder in `output` for the trainings of a cross-validation, each in a folder named by its fold.
+
+    What one that was interrupted has left there is for `fit` to go on with.
+
+    Raises:
+        UserError: it was interrupted with another manifest or other settings, or the folder cannot be written to.
+    """
+    folder = output / FOLDS
+    told = json.dumps([asdict(row) | {"path": str(row.path.resolve())} for row in rows])
+    manifest = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    asked = {
+        "manifest": manifest,
+        "validation": validation_share,
+        **_flat(settings.model_dump(mode="json")),
+    }
+    advice = f"give the command of then to go on with it, name another folder (--output), or delete {folder}"
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / ASKED).is_file():
+            raise UserError(f"{folder} is of no cross-validation: name another folder (--output)")
+        if any(folder.glob(f"*/{LAST}")):
+            before = json.loads((folder / ASKED).read_text())
+            differing = next((name for name in asked if before[name] != asked[name]), None)
+            if differing == "manifest":
+                raise UserError(
+                    f"{folder} is of a cross-validation of another manifest, interrupted: {advice}"
+                )
+            if differing:
+                raise UserError(
+                    f"{folder} is of a cross-validation with another {differing} ({before[differing]}, not "
+                    f"{asked[differing]}), interrupted: {advice}"
+                )
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ASKED).write_text(json.dumps(asked, indent=1))
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror or error}): choose another --output"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder} is of no cross-validation that can be gone on with: delete it") from error
+    return folder
+
+
+def end_folds(output: Path) -> None:
+    """Clear away what nobody goes on with any more.
+
+    Raises:
+        UserError: it cannot be.
+    """
+    try:
+        shutil.rmtree(output / FOLDS)
+    except OSError as error:
+        raise UserError(
+            f"{output / FOLDS} cannot be deleted ({error.strerror or error}): delete it yourself"
+        ) from error
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -183,27 +183,64 @@ def test_evaluate_cross_validates(manifest: Path, tmp_path: Path) -> None:
     assert "<p>18 clips" in (tmp_path / "judged" / "report.html").read_text()
 
 
-def test_ctrl_c_in_a_cross_validation_tells_what_the_folds_until_then_have_given(
+def test_a_cross_validation_that_ctrl_c_has_ended_goes_on_where_it_was_and_with_nothing_else(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit = train.fit.fit
-    turns = iter([1])
+    resumed: list[bool] = []
 
     def fit_once(*arguments: Any, **options: Any) -> Trained:
-        if next(turns, None) is None:
+        if resumed:
             raise KeyboardInterrupt  # in the midst of the second training
+        resumed.append(options["resume"])
         return fit(*arguments, **options)
 
+    def fit_on(*arguments: Any, **options: Any) -> Trained:
+        resumed.append(options["resume"])
+        return fit(*arguments, **options)
+
+    def asked(manifest: Path, output: str, *more: str) -> Result:
+        settings = [part for setting in [*SMALL, *more] for part in ("--set", setting)]
+        words = [str(manifest), *settings, "--cache", str(tmp_path / "cache"), "-o", str(tmp_path / output)]
+        return CliRunner().invoke(main, ["evaluate", "--folds", *words], standalone_mode=False)
+
+    brief = "training.max_steps=1"
     monkeypatch.setattr(train.fit, "fit", fit_once)
-    settings = [part for setting in [*SMALL, "training.max_steps=1"] for part in ("--set", setting)]
-    place = ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path / "judged")]
-    result = CliRunner().invoke(
-        main, ["evaluate", "--folds", str(manifest), *settings, *place], standalone_mode=False
-    )
+    result = asked(manifest, "judged", brief)
     assert isinstance(result.exception, click.Abort)
-    assert "interrupted: 1 of 2 folds were judged" in result.stderr
+    assert "1 of 2 folds were judged; the same command goes on from there" in result.stderr
     assert "macro average precision" in result.stdout
     assert "1 of 2 folds" in (tmp_path / "judged" / "report.html").read_text()
+
+    monkeypatch.setattr(train.fit, "fit", fit_on)
+    rows = read_manifest(manifest)
+    write_manifest(tmp_path / "other.csv", [replace(rows[0], labels=()), *rows[1:]])
+    other = asked(tmp_path / "other.csv", "judged", brief).exception
+    assert "another manifest, interrupted: give the command of then" in str(other)
+    other = asked(manifest, "judged", "training.max_steps=2").exception
+    assert "another training.max_steps (1, not 2)" in str(other)
+    assert resumed == [False]
+
+    result = asked(manifest, "judged", brief)
+    assert result.exit_code == 0
+    assert resumed == [False, True, False]
+    assert "fold 1 goes on" in result.stderr
+    assert "<p>18 clips" in (tmp_path / "judged" / "report.html").read_text()
+    assert not (tmp_path / "judged" / "folds").exists()
+
+    # What was never interrupted gives the same.
+    assert asked(manifest, "whole", brief).exit_code == 0
+    figures = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("judged", "whole")]
+    assert figures[0] == figures[1]
+
+
+def test_a_cross_validation_leaves_a_folder_alone_that_is_not_its_own(manifest: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "judged" / "folds" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UserError, match=r"judged/folds is of no cross-validation: name another folder"):
+        command("evaluate", "--folds", manifest, "-o", tmp_path / "judged")
+    assert mine.read_text() == "mine"
 
 
 def test_export_is_forced_past_the_thresholds_of_a_calibration_too(

@@ -12,7 +12,7 @@ import torch
 from birdwatchd.errors import UserError
 from train.dataset import windows
 from train.inputs import Waveforms
-from train.kept import Computing, Kept, keep_embeddings, keep_features
+from train.kept import Computing, Kept, keep_embeddings, keep_features, remembering
 from train.manifest import Row, labels_in
 from train.networks import build
 from train.settings import Settings
@@ -169,3 +169,24 @@ def test_what_is_drawn_for_a_batch_follows_from_the_seed_and_its_number(
     assert not first[0].is_inference()  # such tensors cannot be learnt from
     other = next(source.batches(order, (1, 3)))[0]
     assert not torch.equal(first[0], other)
+
+
+def test_what_a_frozen_backbone_hears_is_computed_once_for_all_heads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.kept.mark_of", lambda *_: "an ear")
+    frozen = SETTINGS.model_copy(update={"network": "birdnet"})
+    torch.manual_seed(0)
+    networks = [build(SETTINGS, 2).eval() for _ in range(2)]
+    networks[1].body.load_state_dict(networks[0].body.state_dict())
+    torch.nn.init.normal_(networks[1].head.layers[-1].weight)  # type: ignore[index, union-attr]
+    waveforms = torch.randn(3, round(SETTINGS.seconds * SETTINGS.sample_rate))
+    with torch.inference_mode():
+        first, second = (network(waveforms) for network in networks)
+        assert torch.equal(remembering(networks[0], frozen, tmp_path)(waveforms), first)
+        monkeypatch.setattr(networks[1], "embed", None)
+        assert torch.equal(remembering(networks[1], frozen, tmp_path)(waveforms), second)
+        assert not torch.equal(first, second)
+        with pytest.raises(TypeError):  # other sound is heard anew
+            remembering(networks[1], frozen, tmp_path)(waveforms[:2])
+    assert remembering(networks[0], SETTINGS, tmp_path) is networks[0]

@@ -57,7 +57,7 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
 
     By clip a label's score is the mean over the clip; by window it is what the daemon decides on. A claim is a score that
     reaches its label's threshold. A MODEL that was trained by folds is judged by its test_fold. With --folds no MODEL is named: one is trained for each fold of the manifest, and judged by
-    the fold that it does not know. Ctrl-C ends that, and tells what the folds until then have given.
+    the fold that it does not know. Ctrl-C ends that, and tells what the folds until then have given; the same command then goes on.
 
     \b
     Examples:
@@ -91,6 +91,10 @@ def evaluate(files: tuple[Path, ...], **options: Any) -> None:
     say(f"written to {page}")
     if interrupted:
         raise click.Abort
+    if options["folds"]:
+        from train.resuming import end_folds
+
+        end_folds(options["output"])
 
 
 def _judged(model: Path, manifest: Path, options: Mapping[str, Any]) -> Evaluation:
@@ -147,42 +151,44 @@ def _chosen(
 
 def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evaluation, bool]:
     """What came of it, and whether Ctrl-C ended it after some of the folds."""
-    import tempfile
-
+    from train.cache import cache_folder
     from train.commands.hearing import heard
     from train.evaluate import evaluation
     from train.fit import fit
-    from train.folds import cross_validate
+    from train.folds import cross_validate, folds
     from train.listener import of_trained
     from train.manifest import labels_in, read_manifest
+    from train.resuming import LAST, begin_folds
     from train.settings import load_settings
 
     rows = read_manifest(manifest)
     settings = load_settings(options["config"], options["overrides"])
     labels = labels_in(rows)
-    number = len({row.fold for row in rows if row.fold is not None})
+    number = len(list(folds(rows, validation_share=options["validation"])))
+    folder = begin_folds(options["output"], settings, rows, options["validation"])
+    cache = options["cache"] or cache_folder()
     parts: list[Judged] = []
-    with tempfile.TemporaryDirectory(prefix="birdwatchd-train-") as folder:
 
-        def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
-            say(f"fold {fold}")
-            place = Path(folder) / str(fold)
-            trained = fit(settings, train_rows, validation_rows, place, labels=labels, cache=options["cache"])
-            return of_trained(trained, f"fold {fold}")
+    def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
+        place = folder / str(fold)
+        resume = (place / LAST).exists()
+        say(f"fold {fold} goes on" if resume else f"fold {fold}")
+        trained = fit(settings, train_rows, validation_rows, place, labels=labels, resume=resume, cache=cache)
+        return of_trained(trained, f"fold {fold}", cache=cache)
 
-        try:
-            for part in cross_validate(
-                rows,
-                trainer,
-                precision=options["precision"],
-                hearing=lambda listener, some: heard(listener, some, options["hop"]),
-                validation_share=options["validation"],
-            ):
-                parts.append(part)  # noqa: PERF402 - those before Ctrl-C are wanted
-        except KeyboardInterrupt:
-            say(f"interrupted: {len(parts)} of {number} folds were judged")
-            if not parts:
-                raise click.Abort from None
+    try:
+        for part in cross_validate(
+            rows,
+            trainer,
+            precision=options["precision"],
+            hearing=lambda listener, some: heard(listener, some, options["hop"]),
+            validation_share=options["validation"],
+        ):
+            parts.append(part)  # noqa: PERF402 - those before Ctrl-C are wanted
+    except KeyboardInterrupt:
+        say(f"interrupted: {len(parts)} of {number} folds were judged; the same command goes on from there")
+        if not parts:
+            raise click.Abort from None
     done = f"{number} folds" if len(parts) == number else f"{len(parts)} of {number} folds"
     name = f"{settings.network} on {manifest.name}, {done}"
     return evaluation(name, [label.common_name for label in labels], parts), len(parts) < number
