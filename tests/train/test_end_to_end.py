@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-import soundfile
 
 from birdwatchd.model.bundle import read_card
 from tests.shared import SHARED, needs_shared
@@ -40,42 +39,52 @@ def run(command: str, *arguments: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def cut(source: Path, target: Path) -> None:
-    """Copy the first seconds of a recording."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sound, rate = soundfile.read(source, frames=round(SECONDS * soundfile.info(source).samplerate))
-    soundfile.write(target, sound, rate)
-
-
 @pytest.fixture(scope="module")
 def kept_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `birds/`, a class folder each, and what nobody is trained on: one recordist for each species."""
+    """Recordings as a person has them.
+
+    In `birds/` a class folder each, in `unheard/` what nobody is trained on, one recordist for each species, and in
+    `marks.csv` where somebody sings: in the first seconds of each.
+    """
     folder = tmp_path_factory.mktemp("warblers")
     with (SHARED / "manifest.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
+    taken: dict[str, list[str]] = {}
     for species in WARBLERS:
         # One recording of each recordist.
         of_each = {
             line["group"]: line["path"] for line in lines if line["label"].replace("_", " ") == species
         }
-        first, *rest = list(of_each.values())[:RECORDISTS]
-        cut(SHARED / first, folder / "unheard" / f"{species}.wav")
-        for number, path in enumerate(rest):
-            cut(SHARED / path, folder / "birds" / species / f"{number}.wav")
-    ambience = [line["path"] for line in lines if line["set"] == "ambience"]
-    for number, path in enumerate(ambience[:NEGATIVES]):
-        cut(SHARED / path, folder / "birds" / "background" / f"{number}.wav")
+        first, *taken[species] = list(of_each.values())[:RECORDISTS]
+        copy(SHARED / first, folder / "unheard" / f"{species}.ogg")
+    taken["background"] = [line["path"] for line in lines if line["set"] == "ambience"][:NEGATIVES]
+    marks = ["file,start,end,label"]
+    for label, paths in taken.items():
+        for path in paths:
+            recording = copy(SHARED / path, folder / "birds" / label / (SHARED / path).name)
+            marks.append(f"{recording.name},0,{SECONDS},{label}")
+    (folder / "marks.csv").write_text("\n".join(marks) + "\n")
     return folder
+
+
+def copy(source: Path, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(source.read_bytes())
+    return target
 
 
 @pytest.fixture(scope="module")
 def bundle(kept_out: Path, birdnet_bundle: Path) -> Path:
     """The model, made by the commands alone."""
     quick = ["--set", f"bundle={birdnet_bundle}", "--set", "augment.copies=1", "--set", "training.epochs=20"]
+    crop = ["--annotations", "marks.csv", "--seconds", str(SECONDS), "-o", "clips"]
+    out = run("train", "crop", "birds", *crop, cwd=kept_out)
+    made = len(WARBLERS) * (RECORDISTS - 1) + NEGATIVES
+    assert out == f"{made} clips from {made} recording(s) in clips\n"
     run(
         "train",
         "list",
-        "birds",
+        "clips",
         "--negative",
         "background",
         "--split",
@@ -102,7 +111,7 @@ def test_the_card_is_whole(bundle: Path) -> None:
 @pytest.mark.parametrize("species", WARBLERS)
 def test_analyze_recognises_a_recording_that_was_kept_out(bundle: Path, kept_out: Path, species: str) -> None:
     out = run(
-        "birdwatchd", "analyze", kept_out / "unheard" / f"{species}.wav", "--model", bundle, cwd=kept_out
+        "birdwatchd", "analyze", kept_out / "unheard" / f"{species}.ogg", "--model", bundle, cwd=kept_out
     )
     assert {row["scientific_name"] for row in csv.DictReader(out.splitlines())} == {species}
 
