@@ -127,6 +127,9 @@ class TestEnd:
 
             monkeypatch.setattr(birdwatchd, "get_command", lambda *_: command)
             monkeypatch.setattr(sys, "argv", ["birdwatchd", "anything"])
+            monkeypatch.setattr(
+                sys, "unraisablehook", sys.unraisablehook
+            )  # it is put back, as is SIGINT below
             before = signal.getsignal(signal.SIGINT)
             try:
                 with pytest.raises(SystemExit) as ended:
