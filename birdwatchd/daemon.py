@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from birdwatchd.service.observer import Parts
 from birdwatchd.service.progress import Progress
 from birdwatchd.service.reloading import Reloading
 from birdwatchd.service.schedule import Schedule
-from birdwatchd.service.signals import obeying_signals
+from birdwatchd.service.signals import Stopped, obeying_signals
 from birdwatchd.service.station_clock import StationClock
 from birdwatchd.service.supervision import supervised
 from birdwatchd.service.telling import telling
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from birdwatchd.config.load import Loaded
     from birdwatchd.domain import Detection
     from birdwatchd.pipeline import Listeners
+    from birdwatchd.service.signals import Asked
 
 logger = structlog.get_logger()
 
@@ -79,13 +80,26 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         UserError: something that the user can mend keeps it from starting.
     """
     blueprint = Blueprint.draw(loaded)
+    with obeying_signals() as asked:
+        try:
+            return _listen(loaded, blueprint, listeners, on_listening, asked)
+        except Stopped:
+            return True
+
+
+def _listen(
+    loaded: Loaded,
+    blueprint: Blueprint,
+    listeners: Listeners,
+    on_listening: Callable[[Sequence[Source]], None],
+    asked: Asked,
+) -> bool:
     config = blueprint.config
     actions = make_actions(config.actions, Plugins())
-    stop, reload_asked, news = threading.Event(), threading.Event(), News()
+    news = News()
 
     with ExitStack() as stack:  # left in reverse: capture stops first, the database closes last
-        stack.enter_context(obeying_signals(stop.set, reload_asked.set))
-        backups = stack.enter_context(Backups.of(config.store))
+        backups = Backups.of(config.store)
         database = stack.enter_context(
             Database.open_or_renew(
                 config.store.database,
@@ -95,6 +109,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
                 ).tidy,
             )
         )
+        asked.look()
         clock = _clock(database)
         run_id = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         retention = Retention(
@@ -138,6 +153,7 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         )
         schedule = stack.enter_context(Schedule(blueprint.zone))
         tidy_regularly(schedule, retention, backups, database, clock, counting)
+        stack.enter_context(backups)  # left before the schedule: its thread may be copying
         places = stack.enter_context(Places())
         classifier = places.take("model").enter_context(blueprint.classifier())
         vitals = Vitals(
@@ -169,16 +185,17 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
             vitals=vitals,
             pipeline=listening.pipeline,
             places=places,
-            capture=Places(),
+            capture=Places(at_once=True),
             before=accounted,
             trust=clock.trust,
         )
         running.record_continuously()
         stack.callback(listening.finish)
+        asked.look()
         listening.start()
         stack.enter_context(running.capture)
         # By hand a mistake is wanted at once; a station that boots has to wait for its USB.
-        running.open_all(patient="NOTIFY_SOCKET" in os.environ)
+        running.open_all(patient="NOTIFY_SOCKET" in os.environ, look=asked.look)
         tell_regularly(running, summaries, clock)
         observer = stack.enter_context(
             telling(
@@ -225,9 +242,9 @@ def run(loaded: Loaded, listeners: Listeners, on_listening: Callable[[Sequence[S
         )
         on_listening(running.sources)
         supervision = stack.enter_context(supervised(listening.pipeline, running.sources))
-        reloading = Reloading(reload_asked, supervision, lambda: reload(running, loaded.path))
+        reloading = Reloading(asked, supervision, partial(reload, running, loaded.path))
         stack.callback(reloading.finish)
-        while listening.is_alive() and not stop.wait(0.2):
+        while listening.is_alive() and asked.goes_on(0.2):
             supervision.turn()
             observer.turn()
             clock.turn(recorder.move_deliveries)

@@ -30,7 +30,7 @@ from birdwatchd.store.backup import Backups
 from birdwatchd.track import History
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from birdwatchd.actions import Action
@@ -62,8 +62,10 @@ Section = TypeVar("Section", bound=BaseModel)
 logger = structlog.get_logger()
 
 
-def reload(running: Running, path: Path) -> bool:
+def reload(running: Running, path: Path, goes_on: Callable[[], bool] = lambda: True) -> bool:
     """Read the config at `path`, and run with it from now on. In any thread but the pipeline's, one at a time.
+
+    Once the daemon does not go on, nothing is begun any more.
 
     Returns:
         False when it was not taken, or not all of it; the log says why.
@@ -71,7 +73,7 @@ def reload(running: Running, path: Path) -> bool:
     tell_repeats(everything=True)  # whoever tries again wants to hear of it again
     try:
         with ExitStack() as fresh:
-            return _Reload(running, Blueprint.draw(load(path, actions=schemas()))).make(fresh)
+            return _Reload(running, Blueprint.draw(load(path, actions=schemas())), goes_on).make(fresh)
     except UserError as error:
         logger.error("config not taken, the old one stays", mistakes=str(error).splitlines())  # noqa: TRY400 - they say it all
     except Ended:
@@ -85,8 +87,9 @@ def reload(running: Running, path: Path) -> bool:
 class _Reload:
     """From what runs to what is to run."""
 
-    def __init__(self, running: Running, after: Blueprint) -> None:
+    def __init__(self, running: Running, after: Blueprint, goes_on: Callable[[], bool]) -> None:
         self.running = running
+        self.goes_on = goes_on
         self.before = running.blueprint
         found = changes(self.before.config, after.config)
         self.changed = {place: how for place, how in found.items() if _is_exchanged(place)}
@@ -108,6 +111,7 @@ class _Reload:
             location=after.config.location,
             zone=after.zone,
         )
+        self._look()  # a model may have taken long
         self._judge(classifier, actions, surroundings)
         # From here on nothing is refused any more.
         set_up(after.config.log, secrets)
@@ -126,6 +130,7 @@ class _Reload:
                 self._page()
             # Messages have to link to where the page is: it may have stayed.
             running.surroundings = replace(surroundings, links=Links.of(running.blueprint.config))
+            self._look()
             running.desk.employ(actions, running.surroundings)
             self._sources()
             running.record_continuously()
@@ -138,6 +143,10 @@ class _Reload:
             running.desk.inform(running.health())
         logger.info("reloaded", sources=[source.name for source in running.sources], model=after.model)
         return not self.failed
+
+    def _look(self) -> None:
+        if not self.goes_on():
+            raise Ended
 
     def _touches(self, *sections: str) -> bool:
         """Whether one of these settings, or one below them, changed."""
@@ -253,6 +262,7 @@ class _Reload:
             running.listen_to(opened, described)
 
     def _open(self, described: schema.Source, *, patient: bool = False) -> Source | None:
+        self._look()
         try:
             return self.running.open(described, patient=patient)
         except UserError as error:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from birdwatchd.audio.continuous import Continuous
 from birdwatchd.detection.decider import Decider
+from birdwatchd.errands import Ended
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from birdwatchd.audio.source import Source
@@ -76,13 +78,16 @@ class Running:
         naming = self.blueprint.naming(described, self.surroundings.run_id, self.trust)
         return Decider(self.rules, self.occurrence, naming)
 
-    def open_all(self, *, patient: bool) -> None:
+    def open_all(self, *, patient: bool, look: Callable[[], None]) -> None:
         """Listen to every source of the config. The pipeline has to run, and not to end for want of sources.
+
+        `look` is called before each: it may raise.
 
         Raises:
             UserError: one of them cannot be opened.
         """
         for described in self.blueprint.config.sources:
+            look()
             self.listen_to(self.open(described, patient=patient), described)
         self.pipeline.expects_more = False
 
@@ -91,11 +96,16 @@ class Running:
 
         Raises:
             UserError: it can never work, or does not now and is not waited for.
+            Ended: all sources were closed for good meanwhile.
         """
         first = self._ends.get(described.name, 0)
         source = self.blueprint.source(described, self.pipeline.wake, first_sample=first, patient=patient)
         source.start()
-        self.capture.take(source.name).callback(source.stop)
+        try:
+            self.capture.take(source.name).callback(source.stop)
+        except Ended:
+            source.stop()
+            raise
         return source
 
     def listen_to(self, source: Source, described: schema.Source) -> None:

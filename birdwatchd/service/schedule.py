@@ -6,6 +6,7 @@ import threading
 import time as clock
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -56,7 +57,6 @@ class Schedule:
         wall: Callable[[], float] = clock.time,
     ) -> None:
         """`zone` is what a time of the day means."""
-        from apscheduler.executors.pool import ThreadPoolExecutor
         from apscheduler.schedulers.background import BackgroundScheduler
 
         self.zone = zone
@@ -70,7 +70,7 @@ class Schedule:
         """How often the system clock was set meanwhile."""
         self._scheduler: Any = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(1)},
+            executors={"default": one_thread()},
             # A machine that slept does once what it missed.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
@@ -126,7 +126,8 @@ class Schedule:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # Whoever is at work may finish, but nobody waits for it: it only ever deletes or tells. What is about to begin does not.
+        # Whoever is at work may finish, but nobody waits for it, nor does the exit: it only ever deletes or tells, and what it
+        # leaves half done is done at the next start. What is about to begin does not.
         self._over.set()
         self._scheduler.shutdown(wait=False)
 
@@ -153,6 +154,31 @@ class Schedule:
             outcome = f"{type(error).__name__}: {error}"
         seconds = self._monotonic() - since
         self._jobs[name] = replace(self._jobs[name], last=began, seconds=seconds, outcome=outcome)
+
+
+def one_thread() -> Any:
+    """An executor of APScheduler. The threads of its own are waited for at the interpreter's exit, however long their work takes."""
+    from apscheduler.executors.base import BaseExecutor, run_job
+
+    class OneThread(BaseExecutor):  # type: ignore[misc] # it has no types
+        def start(self, scheduler: Any, alias: str) -> None:
+            super().start(scheduler, alias)
+            self._due: SimpleQueue[tuple[Any, Any] | None] = SimpleQueue()
+            threading.Thread(target=self._work, name="schedule", daemon=True).start()
+
+        def shutdown(self, wait: bool = True) -> None:
+            self._due.put(None)
+
+        def _do_submit_job(self, job: Any, run_times: Any) -> None:
+            self._due.put((job, run_times))
+
+        def _work(self) -> None:
+            while (due := self._due.get()) is not None:
+                job, run_times = due
+                told = run_job(job, "default", run_times, self._logger.name)
+                self._run_job_success(job.id, told)
+
+    return OneThread()
 
 
 def every_so_often(seconds: float) -> Any:

@@ -197,7 +197,12 @@ def close_and_tell(self):
     closed.set()
 
 Summaries.due, Summaries.close = due_late, close_and_tell
-main()
+try:
+    main()
+finally:
+    for thread in threading.enumerate():
+        if thread.name == "schedule":  # nobody waits for it, but this test
+            thread.join(60)
 """
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from birdwatchd.errands import Ended
 from birdwatchd.places import Places
 
 
@@ -39,3 +42,33 @@ def test_one_that_fails_keeps_no_other_from_being_left() -> None:
     with pytest.raises(RuntimeError, match="stuck"):
         places.__exit__(None, None, None)
     assert left == ["model"]
+
+
+def test_those_that_take_long_are_left_at_once() -> None:
+    """None comes to an end before all have begun to."""
+    together = threading.Barrier(3)
+    with Places(at_once=True) as places:
+        for name in ("garden", "pond", "wood"):
+            places.take(name).callback(together.wait, 60)
+    assert not together.broken
+
+
+def test_one_of_those_left_at_once_that_fails_is_told_when_all_are_left() -> None:
+    left: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("stuck")
+
+    places = Places(at_once=True)
+    places.take("garden").callback(fail)
+    places.take("pond").callback(left.append, "pond")
+    with pytest.raises(RuntimeError, match="stuck"):
+        places.__exit__(None, None, None)
+    assert left == ["pond"]
+
+
+def test_nothing_comes_after_the_end() -> None:
+    with Places() as places:
+        pass
+    with pytest.raises(Ended):
+        places.take("garden")

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from birdwatchd.service.reloading import REFUSED, Reloading
+from birdwatchd.service.signals import Asked
 from birdwatchd.service.supervision import Supervision
 from tests.integration.waiting import wait_until
 
@@ -34,7 +35,7 @@ class Slow:
         self.begun, self.done = 0, 0
         self.may_end = threading.Event()
 
-    def __call__(self) -> bool:
+    def __call__(self, _goes_on: Callable[[], bool]) -> bool:
         self.begun += 1
         self.may_end.wait(30)
         self.done += 1
@@ -50,14 +51,14 @@ def turned(reloading: Reloading, condition: Callable[[], bool]) -> Callable[[], 
 
 
 def test_what_is_asked_for_during_a_reload_is_done_after_it() -> None:
-    asked, told, slow = threading.Event(), Told(), Slow()
+    asked, told, slow = Asked(), Told(), Slow()
     reloading = Reloading(asked, told, slow)
     reloading.turn()
     assert told.said == []
-    asked.set()
+    asked.reload = True
     wait_until(turned(reloading, lambda: slow.begun == 1), "it begins")
-    asked.set()
-    asked.set()
+    asked.reload = True
+    asked.reload = True
     reloading.turn()
     assert (slow.begun, told.said) == (1, ["reloading"])
     slow.may_end.set()
@@ -66,11 +67,17 @@ def test_what_is_asked_for_during_a_reload_is_done_after_it() -> None:
     assert told.said == ["reloading", f"reloaded {REFUSED}", "reloading", "reloaded"]
 
 
-def test_the_end_waits_for_a_reload() -> None:
-    asked, slow = threading.Event(), Slow()
-    reloading = Reloading(asked, Told(), slow)
-    asked.set()
+def test_the_end_waits_for_a_reload_and_has_it_begin_nothing_more() -> None:
+    asked, done = Asked(), list[bool]()
+
+    def until_it_is_over(goes_on: Callable[[], bool]) -> bool:
+        assert goes_on()
+        wait_until(lambda: not goes_on(), "the daemon ends")
+        done.append(True)
+        return True
+
+    reloading = Reloading(asked, Told(), until_it_is_over)
+    asked.reload = True
     reloading.turn()
-    threading.Timer(0.05, slow.may_end.set).start()
     reloading.finish()
-    assert slow.done == 1
+    assert done == [True]
