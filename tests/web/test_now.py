@@ -157,12 +157,17 @@ def share_that_moves(page: Page, url: str) -> float:
             heard.append(heard[-1] + count * seconds)
 
     page.on("websocket", lambda socket: socket.on("framereceived", hear))
+
+    def row() -> list[int]:
+        colours: list[int] = page.evaluate(ROW)
+        return colours
+
     live(page, url)
-    ground, _ = Counter(page.evaluate(ROW)).most_common(1)[0]
+    ground, _ = Counter(row()).most_common(1)[0]
     before: list[int] = []
 
     def has_sound() -> bool:
-        before[:] = page.evaluate(ROW)
+        before[:] = row()
         return sum(colour != ground for colour in before) >= 40
 
     wait_until(has_sound, "there is sound on the picture")
@@ -173,7 +178,7 @@ def share_that_moves(page: Page, url: str) -> float:
         return heard[-1] >= wanted
 
     wait_until(has_more, "there is more of it")
-    after = page.evaluate(ROW)
+    after = row()
     moved = [old != new for old, new in zip(before, after, strict=True) if old != ground]
     return sum(moved) / len(moved)
 
