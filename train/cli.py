@@ -61,8 +61,8 @@ class Commands(commands.Commands):
     "birdwatchd-train",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog='Shell completion: eval "$(_BIRDWATCHD_TRAIN_COMPLETE=bash_source birdwatchd-train)" '
-    "(or zsh_source, fish_source).",
+    epilog="\b\nShell completion, also with zsh_source and fish_source:\n"
+    '  eval "$(_BIRDWATCHD_TRAIN_COMPLETE=bash_source birdwatchd-train)"',
 )
 @click.version_option(__version__, prog_name="birdwatchd-train")
 def train() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,7 @@ def test_calibrate_writes_beside_the_checkpoint_and_names_what_it_cannot_reach(
     assert result.exit_code == 0
     assert "High Tone" in result.stdout
     assert "does not reach precision 1" in result.stderr  # it was not trained
+    assert "nan" not in result.stdout
     found = read_calibration(best, LABELS)
     assert found is not None
     assert found.said == "precision 1 on 6 validation clips of tones.csv"
@@ -171,13 +173,16 @@ def test_evaluate_needs_a_bundle_for_events_and_rows_at_all(best: Path, manifest
     assert command("evaluate", manifest).exit_code == 2
 
 
-def test_evaluate_cross_validates(manifest: Path, tmp_path: Path) -> None:
+def test_evaluate_cross_validates(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     settings = [part for setting in [*SMALL, "training.max_steps=2"] for part in ("--set", setting)]
     result = command(
         "evaluate", "--folds", manifest, *settings, "--cache", tmp_path / "cache", "-o", tmp_path / "judged"
     )
     assert result.exit_code == 0
     assert "over folds, by clip" in result.stdout
+    # Whole on a narrow terminal.
+    assert re.search(r"^false claims at the thresholds .*…\d\.\d{3}\)$", result.stdout, re.MULTILINE)
     figures = json.loads((tmp_path / "judged" / "metrics.json").read_text())
     assert len(figures["folds"]) == 2
     assert "<p>18 clips" in (tmp_path / "judged" / "report.html").read_text()

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.train.sounds import write_class
-from train.cli import Commands
+from train.cli import Commands, train
 
 HEAVY = ("torch", "numpy", "soundfile", "sounddevice", "pydantic", "matplotlib")
 
@@ -51,6 +52,13 @@ def test_commands_stand_in_the_order_of_their_use() -> None:
     lines = run("--help").stdout.decode().splitlines()
     named = [line.split()[0] for line in lines if line.startswith("  ") and line.split()[0] in Commands.table]
     assert named == ["record", "crop", "list", "fit", "evaluate", "calibrate", "export", "predict"]
+
+
+def test_the_overview_is_whole_on_a_narrow_terminal() -> None:
+    lines = CliRunner().invoke(train, ["--help"], terminal_width=80).stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert not [line for line in lines if line.startswith("  ") and line.endswith("...")]
+    assert '  eval "$(_BIRDWATCHD_TRAIN_COMPLETE=bash_source birdwatchd-train)"' in map(str.rstrip, lines)
 
 
 def test_a_mistake_is_one_sentence_and_status_2() -> None:

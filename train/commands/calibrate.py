@@ -9,7 +9,7 @@ import click
 A_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(short_help="Find thresholds for a wanted precision.")
 @click.argument("checkpoint", type=A_FILE)
 @click.argument("manifest", type=A_FILE)
 @click.option("--precision", type=click.FloatRange(0.01, 1), default=0.95, show_default=True,
@@ -42,6 +42,7 @@ def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, ho
     from train.evaluate import evaluation
     from train.listener import is_bundle, load_trained, of_trained
     from train.manifest import read_manifest
+    from train.report import shown
     from train.sampling import divided
 
     if is_bundle(checkpoint):
@@ -66,7 +67,7 @@ def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, ho
     found = judged.windows.per_label
     table = Table("label", "windows", "threshold", "precision", "recall", box=None, pad_edge=False)
     for number, label in enumerate(listener.labels):
-        shares = (f"{found.precision[number]:.3f}", f"{found.recall[number]:.3f}")
+        shares = [shown("", float(share[number])) for share in (found.precision, found.recall)]
         threshold = f"{calibration.thresholds[number]:.3f}"
         table.add_row(label.common_name, str(found.positives[number]), threshold, *shares)
     Terminal(markup=False, highlight=False).print(table)

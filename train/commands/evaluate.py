@@ -24,7 +24,7 @@ A_FOLDER = click.Path(path_type=Path, file_okay=False)
 SPLITS = ("train", "validation", "test", "all")
 
 
-@click.command()
+@click.command(short_help="Judge a model or, with --folds, a way to train.")
 @click.argument("files", metavar="[MODEL] MANIFEST", nargs=-1, required=True, type=A_FILE)
 @click.option("-o", "--output", type=A_FOLDER, default=Path("evaluation"), show_default=True,
               help="Folder for report.html, the pictures and metrics.json.")  # fmt: skip
@@ -225,7 +225,7 @@ def _show(judged: Evaluation, events: Mapping[str, Matches] | None) -> None:
         row = [title, shown(name, clips[name]), shown(name, windows[name])]
         if name in spread:
             mean, deviation, least, most = spread[name]
-            row.append(f"{mean:.3f} ± {deviation:.3f} ({least:.3f} to {most:.3f})")
+            row.append(f"{mean:.3f} ± {deviation:.3f} ({least:.3f}…{most:.3f})")
         table.add_row(*row)
     screen = Terminal(markup=False, highlight=False, soft_wrap=True)
     screen.print(table)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from train.quiet import Quiet
 
 
-@click.command()
+@click.command(short_help="Make the bundle that the daemon loads.")
 @click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("output", metavar="BUNDLE")
 @click.option("--clips", type=click.Path(path_type=Path, dir_okay=False), required=True,

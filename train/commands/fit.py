@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Train a network on the clips of a manifest.")
 @click.argument("manifest", type=click.Path(path_type=Path), required=False)
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="YAML file of settings.")
 @click.option(
@@ -54,9 +54,10 @@ def fit(
 
     \b
     Examples:
-      birdwatchd-train fit birds.csv                      BirdNET's embedding and a head of your own
-      birdwatchd-train fit birds.csv --set network=cnn --set training.epochs=60 -o small
-      birdwatchd-train fit birds.csv -c warblers.yaml --set augment.noise=[ambience/] --set training.seed=3
+      birdwatchd-train fit birds.csv                a head of your own on BirdNET
+      birdwatchd-train fit birds.csv --set network=cnn -o small    from scratch
+      birdwatchd-train fit birds.csv --set 'augment.noise=[ambience/]'
+      birdwatchd-train fit birds.csv -c warblers.yaml --set training.seed=3
       birdwatchd-train fit birds.csv -c warblers.yaml --resume
       birdwatchd-train fit --set network=cnn --settings > cnn.yaml
     """

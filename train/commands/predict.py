@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 
-@click.command()
+@click.command(short_help="Tell what a model hears in recordings.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
