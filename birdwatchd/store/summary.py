@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from birdwatchd.domain import DailySummary
 from birdwatchd.store.cells import from_text, to_text
+from birdwatchd.store.database import Database
 from birdwatchd.store.detections import Choice, count, species
 from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
-
-    from birdwatchd.store.database import Database
 
 _TOLD = "daily summary"
 
@@ -36,6 +35,7 @@ class Summaries:
 
     def __init__(self, database: Database, node: str, zone: Callable[[], tzinfo]) -> None:
         """On the file of `database`, the recorder's. `zone` is the station's at the moment."""
+        self._path = database.path
         self._database = database.second()
         self._node = node
         self._zone = zone
@@ -52,19 +52,17 @@ class Summaries:
         """
         zone = self._zone()
         midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
-        for row in self._database.rows(
-            "SELECT hour_utc FROM ledger WHERE hour_utc >= ? AND hour_utc < ? AND kind = 'captured'"
-            " ORDER BY hour_utc DESC LIMIT 1",
-            (to_text(EARLIEST), to_text(midnight)),
-        ):
-            found = summary(
-                self._database,
-                self._node,
-                from_text(row["hour_utc"]).astimezone(zone).date(),
-                zone,
-            )
-            told = self._database.rows("SELECT value FROM memory WHERE name = ?", (_TOLD,))
-            return None if told and told[0]["value"] == _mark(found) else found
+        # Reading has no turn to take: a day of many detections does not hold up whoever records.
+        with Database.open(self._path, read_only=True) as reader:
+            for row in reader.rows(
+                "SELECT hour_utc FROM ledger WHERE hour_utc >= ? AND hour_utc < ? AND kind = 'captured'"
+                " ORDER BY hour_utc DESC LIMIT 1",
+                (to_text(EARLIEST), to_text(midnight)),
+            ):
+                day = from_text(row["hour_utc"]).astimezone(zone).date()
+                found = summary(reader, self._node, day, zone)
+                told = reader.rows("SELECT value FROM memory WHERE name = ?", (_TOLD,))
+                return None if told and told[0]["value"] == _mark(found) else found
         return None
 
     def note(self, told: DailySummary) -> None:

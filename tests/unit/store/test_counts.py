@@ -222,6 +222,74 @@ def test_a_count_that_was_interrupted_is_begun_again(database: Database) -> None
     assert found(database) == expected([*rows, detection(180, COOT)], BERLIN)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_the_recorder_has_its_turn_after_each_month_and_whatever_it_writes_then_is_counted(
+    database: Database, seed: int
+) -> None:
+    """Written, dated anew, named anew, judged and deleted, in months that were counted, are not yet, or have nothing yet."""
+    chance = random.Random(seed)
+    rows = {row.id: row for row in all_over_the_year(150, seed + 10)}
+    put(database, *rows.values())
+    more = iter(all_over_the_year(400, seed + 20))
+    rejected = set[str]()
+    turns = 0
+
+    def write_something() -> bool:
+        nonlocal turns
+        turns += 1
+        for _ in range(4):
+            row = rows[chance.choice(list(rows))]
+            what = chance.randrange(4)
+            if what == 0:
+                new = next(more)
+                rows[new.id] = new
+                put(database, new)
+            elif what == 1:
+                moved = row.start + timedelta(days=chance.choice([-200, -31, -1, 1, 31, 200]))
+                rows[row.id] = row = replace(
+                    row, start=moved, end=moved, label=chance.choice([GREAT_TIT, COOT])
+                )
+                put(database, row)
+            elif what == 2:
+                reviews.add(database, reviews.Review(row.id, DAWN + timedelta(seconds=turns), "wrong"))
+                rejected.add(row.id)
+            else:
+                del rows[row.id]
+                with database.transaction() as connection:
+                    connection.execute("DELETE FROM detections WHERE id = ?", (row.id,))
+        return True
+
+    assert count(database, CHATHAM, goes_on=write_something)
+    assert turns > 3 * 12
+    assert found(database) == expected([row for row in rows.values() if row.id not in rejected], CHATHAM)
+
+
+@pytest.mark.parametrize(("zone", "month", "day", "hour"), [(SANTIAGO, 6, 1, 0), (KOLKATA, 5, 31, 23)])
+def test_a_month_that_is_only_the_stations_own_is_counted(
+    database: Database, zone: tzinfo, month: int, day: int, hour: int
+) -> None:
+    row = detection(start=datetime(2026, month, day, hour, 30, tzinfo=UTC), end=DAWN)
+    put(database, row)
+    assert count(database, zone)
+    assert found(database) == expected([row], zone)
+
+
+def test_dates_from_the_first_year_to_the_last_are_counted(database: Database) -> None:
+    rows = [
+        detection(start=datetime(year, month, day, 12, tzinfo=UTC), end=DAWN, id=f"{number:020x}")
+        for number, (year, month, day) in enumerate([(1, 1, 1), (1970, 1, 1), (2026, 5, 9), (9999, 12, 31)])
+    ]
+    put(database, *rows)
+    assert count(database, BERLIN)
+    assert sorted(row["day"] for row in database.rows("SELECT day FROM heard_days")) == [
+        "0001-01-01",
+        "1970-01-01",
+        "2026-05-09",
+        "9999-12-31",
+    ]
+    assert sum(found(database)[1].values()) == 4
+
+
 def test_a_database_of_before_is_counted_at_the_first_start(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opening, "STEPS", STEPS[:5])
@@ -302,7 +370,12 @@ def steps_of(database: Database, ask: Callable[[], object]) -> list[str]:
 
 def test_counting_reads_each_row_once_by_an_index(database: Database) -> None:
     put(database, detection())
+    asked = {"name": "x", "since": "", "until": "~", "month": "2026-05"}
     steps = [
-        row["detail"] for sql in counts._COUNT for row in database.rows(f"EXPLAIN QUERY PLAN {sql}", ["x"])
+        row["detail"]
+        for sql in (counts._COUNT, counts._NEXT, *counts._FORGET)
+        for row in database._connection.execute(f"EXPLAIN QUERY PLAN {sql}", asked)
     ]
-    assert not [step for step in steps if step.startswith("SCAN detections")], steps
+    wrong = [step for step in steps if step.startswith("SCAN") or "heard_days USING PRIMARY" in step]
+    assert [step for step in wrong if "SUBQUERY" not in step] == [], steps
+    assert any("scientific_name=? AND start_utc>? AND start_utc<?" in step for step in steps), steps

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -82,3 +84,23 @@ def test_the_days_on_which_clocks_change_have_all_their_hours(tmp_path: Path) ->
         with Database.open(write(tmp_path / f"{day}", *rows), read_only=True) as database:
             ((_, count),) = summary(database, "wood", day, BERLIN).counts
         assert count == hours
+
+
+def test_it_is_found_without_taking_the_recorders_turn(tmp_path: Path) -> None:
+    """A day of many detections holds nobody up: it is read while somebody writes."""
+    with Database.open(write(tmp_path / "db", detection(0), entry(3600))) as database:
+        summaries = Summaries(database, "wood", lambda: BERLIN)
+        writes, is_found = threading.Event(), threading.Event()
+
+        def write_for_long() -> bool:
+            with database.transaction():
+                writes.set()
+                return is_found.wait(30)
+
+        with ThreadPoolExecutor(1) as pool:
+            written = pool.submit(write_for_long)
+            assert writes.wait(30)
+            assert summaries.due(at(10, 0)) is not None
+            is_found.set()
+            assert written.result()
+        summaries.close()
