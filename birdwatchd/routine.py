@@ -58,7 +58,9 @@ def tell_regularly(running: Running, summaries: Summaries, clock: StationClock) 
             desk.inform(found)
             summaries.note(found)
 
-    schedule.every(HEALTH_SECONDS, "health", lambda: desk.inform(running.health()), at_once=True)
+    schedule.every(
+        HEALTH_SECONDS, "health", lambda: desk.inform(running.health()), at_once=True, promptly=True
+    )
     schedule.every(HEALTH_SECONDS, "deliveries", desk.tidy)
     schedule.daily(0, 1, "daily summary", tell_day)
     # Down at midnight, or on a clock that was set past it.

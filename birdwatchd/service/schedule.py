@@ -1,7 +1,8 @@
-"""What is done now and then: one thread of its own, so that nothing else waits for it."""
+"""What is done now and then: on a thread of its own, so that nothing else waits for it, and what is quick on another."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time as clock
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ STEP_SECONDS = 1.0
 DONE, AT_WORK = "done", "at work"
 """Outcomes of a job that is well."""
 _DAY = timedelta(days=1)
+_PROMPT = "prompt"
+"""The thread of what is quick."""
 
 logger = structlog.get_logger()
 
@@ -68,17 +71,28 @@ class Schedule:
         self._over = threading.Event()
         self.clock_steps = 0
         """How often the system clock was set meanwhile."""
+        # It would warn each time that work is due while it still goes on: how long it takes is in the status.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler: Any = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": one_thread()},
+            executors={"default": one_thread(), _PROMPT: one_thread()},
             # A machine that slept does once what it missed.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
-    def every(self, seconds: float, name: str, job: Callable[[], object], *, at_once: bool = False) -> None:
-        """Run `job` every so many seconds, the first time now or then."""
+    def every(
+        self,
+        seconds: float,
+        name: str,
+        job: Callable[[], object],
+        *,
+        at_once: bool = False,
+        promptly: bool = False,
+    ) -> None:
+        """Run `job` every so many seconds, the first time now or then; `promptly`: it is quick, and waits for nothing slow."""
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
-        self._add(Job(name, f"every {_length(seconds)}"), job, every_so_often(seconds), **first)
+        where = {"executor": _PROMPT} if promptly else {}
+        self._add(Job(name, f"every {_length(seconds)}"), job, every_so_often(seconds), **first, **where)
 
     def daily(self, hour: int, minute: int, name: str, job: Callable[[], object]) -> None:
         """Run `job` every day at that time. Where clocks skip it, as much later as they skip."""

@@ -24,7 +24,7 @@ class Jobs:
     def __init__(self) -> None:
         self.work: dict[str, Callable[[], object]] = {}
 
-    def every(self, _seconds: float, name: str, job: Callable[[], object], *, at_once: bool = False) -> None:
+    def every(self, _seconds: float, name: str, job: Callable[[], object], **_when: bool) -> None:
         self.work[name] = job
 
     def daily(self, _hour: int, _minute: int, name: str, job: Callable[[], object]) -> None:

@@ -30,6 +30,26 @@ def test_work_is_done_at_once_and_again_even_when_it_failed() -> None:
             assert done.acquire(timeout=30)
 
 
+def test_what_is_prompt_does_not_wait_for_slow_work_and_nobody_is_told_each_time_that_it_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, told, may_end = threading.Event(), threading.Semaphore(0), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert may_end.wait(60)
+
+    schedule = Schedule()
+    schedule.every(0.02, "retention", work, at_once=True)
+    with schedule:
+        assert begun.wait(30)
+        schedule.every(0.02, "health", told.release, at_once=True, promptly=True)
+        for _ in range(4):
+            assert told.acquire(timeout=30)
+        may_end.set()
+    assert not caplog.records
+
+
 def test_nothing_begins_once_it_is_left() -> None:
     begun = threading.Event()
     far = datetime.now(UTC) + timedelta(hours=12)
