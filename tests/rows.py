@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from birdwatchd.domain import Candidate, Detection, Label, LedgerEntry, detection_id
-from birdwatchd.store import backup, database, opening, recorder, renewal
+from birdwatchd.store import backup, database, opening, recorder, renewal, rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def capture_log(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     logger = structlog.wrap_logger(
         structlog.ReturnLogger(), processors=[capture], wrapper_class=structlog.BoundLogger
     )
-    for module in (backup, opening, recorder, renewal):
+    for module in (backup, opening, recorder, renewal, rest):
         monkeypatch.setattr(module, "logger", logger)
     return capture.entries
 

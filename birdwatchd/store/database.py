@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from birdwatchd.store.backup import Backups
+    from birdwatchd.store.rest import Rest
 
 _OLDEST_SQLITE = (3, 37)  # STRICT tables
 _PATIENCE_SECONDS = 0.1
@@ -62,8 +63,8 @@ class Database:
         self._is_reading = self._is_writing = False
         self._backups = backups
         self._identity = identity(path)
-        self._aside: Path | None = None
-        """Where the damaged one lies, while no new one could be begun."""
+        self._rest: Rest | None = None
+        """What is to be read of the damaged one, while no new one could be begun."""
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Database:
@@ -197,28 +198,26 @@ class Database:
         """
         with self._sharing.turn:
             self._sharing.damage = damage = self.damage
-            if self._aside is None:
-                self._aside = self._let_go()
-            self._connection = begin_anew(
-                self.path, self._aside, damage, self._backups, seconds=LISTENING_SECONDS
-            )
+            if self._rest is None:
+                self._rest = self._let_go(damage)
+            self._connection = begin_anew(self.path, self._rest, seconds=LISTENING_SECONDS)
             for other in self._sharing.others:
                 other._connection = other._connect_second()  # noqa: SLF001 - it is one of us
             self._identity = identity(self.path)
-            self._aside = None
+            self._rest = None
             self._sharing.damage = ""
 
-    def _let_go(self) -> Path:
+    def _let_go(self, damage: str) -> Rest:
         """Close all connections and move the file aside. One that was put in its place by somebody else stays."""
         taken_away = identity(self.path) != self._identity
         if taken_away:
             with suppress(sqlite3.Error):  # what is in the log belongs to the file that was taken
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         # First it gets its other name: of a file that was renamed SQLite deletes no log, and folds none in.
-        aside = set_aside(self.path, only_companions=taken_away)
+        rest = set_aside(self.path, damage, self._backups, only_companions=taken_away)
         for one in (self, *self._sharing.others):
             one._connection.close()  # noqa: SLF001 - it is one of us
-        return aside
+        return rest
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -296,9 +295,9 @@ def _open_or_renew(path: Path, backups: Backups | None) -> sqlite3.Connection:
         opening.refuse_another_kind(path)
         connection = opening.open_for_writing(path, check=True)
     except DamagedError as error:
-        return begin_anew(path, set_aside(path), str(error), backups, seconds=STARTING_SECONDS)
+        return begin_anew(path, set_aside(path, str(error), backups), seconds=STARTING_SECONDS)
     try:
-        read_the_rest(path, connection)
+        read_the_rest(path, connection, backups)
     except sqlite3.Error as error:
         connection.close()
         raise (FullError if is_full(error) else StoreError)(sentence(error, path)) from error

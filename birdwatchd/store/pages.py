@@ -89,8 +89,14 @@ class Pages:
             self._log.seek(offset)
 
 
-def rows(pages: Pages, shapes: Container[tuple[int, bool]]) -> Iterator[tuple[int | None, list[Value]]]:
-    """Every row of every page that has some, with its place in its table (None: it has none).
+Row = tuple[int | None, list[Value]]
+"""Its place in its table (None: it has none), and its values."""
+
+
+def rows(
+    pages: Pages, shapes: Container[tuple[int, bool]], first: int = 1
+) -> Iterator[tuple[int, list[Row]]]:
+    """Every page from the `first` on by its number, with every row that it has.
 
     Only those of `shapes`: so many values, with a place or without. Entries of an index look like rows of a table without
     places, and some are given as well.
@@ -98,25 +104,27 @@ def rows(pages: Pages, shapes: Container[tuple[int, bool]]) -> Iterator[tuple[in
     What cannot be understood is left out. Pages that are not in use any more are gone through too: a row may come twice,
     in an older state.
     """
-    for number in range(1, len(pages) + 1):
-        page = pages.page(number)
-        start = 100 if number == 1 else 0
-        if len(page) < start + 8 or page[start] not in (_LEAF, _INDEX_LEAF, _INDEX_NODE):
+    for number in range(first, len(pages) + 1):
+        yield number, list(_rows(pages, number, shapes))
+
+
+def _rows(pages: Pages, number: int, shapes: Container[tuple[int, bool]]) -> Iterator[Row]:
+    page = pages.page(number)
+    start = 100 if number == 1 else 0
+    if len(page) < start + 8 or page[start] not in (_LEAF, _INDEX_LEAF, _INDEX_NODE):
+        return
+    kind = page[start]
+    first = start + (12 if kind == _INDEX_NODE else 8)
+    for cell in range(int.from_bytes(page[start + 3 : start + 5], "big")):
+        at = first + 2 * cell
+        try:
+            (pointer,) = struct.unpack_from(">H", page, at)
+            yield _row(pages, page, pointer, kind, shapes)
+        except (struct.error, ValueError, IndexError):
             continue
-        kind = page[start]
-        first = start + (12 if kind == _INDEX_NODE else 8)
-        for cell in range(int.from_bytes(page[start + 3 : start + 5], "big")):
-            at = first + 2 * cell
-            try:
-                (pointer,) = struct.unpack_from(">H", page, at)
-                yield _row(pages, page, pointer, kind, shapes)
-            except (struct.error, ValueError, IndexError):
-                continue
 
 
-def _row(
-    pages: Pages, page: bytes, at: int, kind: int, shapes: Container[tuple[int, bool]]
-) -> tuple[int | None, list[Value]]:
+def _row(pages: Pages, page: bytes, at: int, kind: int, shapes: Container[tuple[int, bool]]) -> Row:
     if kind == _INDEX_NODE:
         at += 4
     length, at = _varint(page, at)

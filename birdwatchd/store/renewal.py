@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import time
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from birdwatchd.errors import StoreError
-from birdwatchd.store.aside import move_aside
+from birdwatchd.errors import FullError, StoreError
+from birdwatchd.store.aside import find_place, move_aside
+from birdwatchd.store.faults import is_passing
 from birdwatchd.store.opening import open_for_writing
+from birdwatchd.store.rest import Rest
 from birdwatchd.store.salvage import salvage
 
 if TYPE_CHECKING:
@@ -21,88 +26,114 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger()
 
-UNREAD = ".unread"
-"""The end of a mark beside a damaged database of which not everything was read."""
 STARTING_SECONDS = 120.0
 """So long is spent at most on reading what can be read of a damaged database, before anything listens."""
 LISTENING_SECONDS = 8.0
 """The same while the daemon listens: sound waits in memory meanwhile, for 15 seconds."""
 
 
-def set_aside(path: Path, *, only_companions: bool = False) -> Path:
-    """Rename what is damaged; where it lies then.
+def set_aside(path: Path, damage: str, backups: Backups | None, *, only_companions: bool = False) -> Rest:
+    """Rename what is damaged; what is to be read of it then, and of the newest backup.
+
+    That is written down before: whoever is killed from here on goes on with it at the next start.
 
     Raises:
+        FullError: there is no room for that.
         StoreError: it cannot be renamed.
     """
+    place = find_place(path, datetime.now(UTC))
     try:
-        return move_aside(path, datetime.now(UTC), only_companions=only_companions)
+        rest = Rest.begin(place, damage, _newest(backups), only_backup=only_companions)
+        try:
+            move_aside(path, place, only_companions=only_companions)
+        except OSError:
+            if not rest.is_there:
+                rest.forget()
+            raise
     except OSError as error:
-        raise StoreError(
+        raise (FullError if error.errno == errno.ENOSPC else StoreError)(
             f"the database {path} is damaged and cannot be moved aside ({error.strerror}); move it away yourself"
         ) from error
+    return rest
 
 
-def begin_anew(
-    path: Path, aside: Path, damage: str, backups: Backups | None, *, seconds: float
-) -> sqlite3.Connection:
-    """A connection to a new database in place of the one that lies `aside` now, and a loud word about it.
+def begin_anew(path: Path, rest: Rest, *, seconds: float) -> sqlite3.Connection:
+    """A connection to a new database in place of the one that was set aside, and a loud word about it.
 
     Raises:
         StoreError: there can be none.
     """
     connection = open_for_writing(path)
-    newest = backups.newest() if backups is not None else None
-    until = time.monotonic() + seconds
-    copied = dict[str, int]()
-    fault = ""
-    for source in (aside, newest):
-        if source is not None and source.exists():
-            try:
-                found = salvage(source, connection, until=until, keep_places=source is aside)
-            except OSError as error:
-                fault += f"; {source.name} cannot be read ({error.strerror})"
-                continue
-            except sqlite3.Error as error:
-                fault += f"; not all of it could be written ({error})"
-                break
-            copied = {table: copied.get(table, 0) + rows for table, rows in found.items()}
-    if time.monotonic() >= until:
-        aside.with_name(aside.name + UNREAD).touch()
-        fault += f"; not all of it was read within {seconds:g} s, the rest is at the next start"
-    logger.error(
-        "the database is damaged, a new one is begun",
-        reason=damage,
-        moved_to=str(aside) if aside.exists() else "",
-        backup=str(newest or ""),
-        taken_over=(", ".join(f"{rows} {table}" for table, rows in copied.items() if rows) or "nothing")
-        + fault,
-        database=str(path),
-    )
+    with suppress(sqlite3.Error):  # that is in the log, and whoever writes next meets it again
+        _take_over(rest, path, connection, time.monotonic() + seconds, keep_places=True)
     return connection
 
 
-def read_the_rest(path: Path, connection: sqlite3.Connection) -> None:
-    """What an earlier run had no time to read of a damaged database; with what there is time for now.
+def read_the_rest(path: Path, connection: sqlite3.Connection, backups: Backups | None) -> None:
+    """What an earlier run did not come to read of a damaged database, as it had no time or was killed.
 
     Raises:
         sqlite3.Error: it cannot be written.
     """
-    for mark in path.parent.glob(f"{path.name}.damaged-*{UNREAD}"):
-        aside = mark.with_name(mark.name.removesuffix(UNREAD))
-        until = time.monotonic() + STARTING_SECONDS
+    until = time.monotonic() + STARTING_SECONDS
+    for rest in Rest.of(path, _newest(backups)):
+        if rest.is_there:
+            _take_over(rest, path, connection, until, keep_places=False)
+        else:
+            rest.forget()
+
+
+def _take_over(
+    rest: Rest, path: Path, connection: sqlite3.Connection, until: float, *, keep_places: bool
+) -> None:
+    """All that there is time for. One line in the log says how much.
+
+    Raises:
+        sqlite3.Error: it cannot be written, just now.
+    """
+    backup, copied, fault = rest.backup, Counter[str](), ""
+    failed: sqlite3.Error | None = None
+    while failed is None and rest.left and time.monotonic() < until:
+        source, page = rest.next
         try:
-            copied = salvage(aside, connection, until=until, keep_places=False)
+            copied += salvage(
+                source,
+                connection,
+                until=until,
+                keep_places=keep_places and source == rest.aside,
+                first=page,
+                reach=rest.reach,
+            )
         except OSError as error:
-            logger.warning("a damaged database cannot be read", path=str(aside), reason=error.strerror)
-            copied = {}
-        if time.monotonic() < until:
-            mark.unlink(missing_ok=True)
-        logger.warning(
-            "the rest of a damaged database was read",
-            path=str(aside),
-            taken_over=", ".join(f"{rows} {table}" for table, rows in copied.items() if rows) or "nothing",
+            fault += f"; {source.name} cannot be read ({error.strerror})"
+            rest.reach(None)
+        except sqlite3.Error as error:
+            fault += f"; not all of it could be written ({error})"
+            if is_passing(error):
+                failed = error
+            else:
+                rest.reach(None)
+    if rest.left:
+        fault += "; not all of it was read, the rest is at the next start"
+    taken_over = (", ".join(f"{rows} {table}" for table, rows in copied.items()) or "nothing") + fault
+    if rest.reason:
+        logger.error(
+            "the database is damaged, a new one is begun",
+            reason=rest.reason,
+            moved_to=str(rest.aside) if rest.aside.exists() else "",
+            backup=backup,
+            taken_over=taken_over,
+            database=str(path),
         )
+        rest.settle()
+    else:
+        logger.warning("the rest of a damaged database was read", path=str(rest.aside), taken_over=taken_over)
+    if failed is not None:
+        raise failed
+
+
+def _newest(backups: Backups | None) -> Path | None:
+    return backups.newest() if backups is not None else None
 
 
 def identity(path: Path) -> tuple[int, int] | None:

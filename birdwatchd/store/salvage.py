@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from birdwatchd.store import deliveries, detections, reviews
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from birdwatchd.store.pages import Value
+    from birdwatchd.store.pages import Row, Value
 
 _CHUNK = 5000
 _CACHE_KILOBYTES = 32_000
@@ -45,7 +44,19 @@ class _Table:
 _Shapes = dict[tuple[int, bool], list[tuple[_Table, dict[str, "Value"]]]]
 
 
-def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_places: bool) -> dict[str, int]:
+def _note_nothing(_page: int | None) -> None:
+    pass
+
+
+def salvage(
+    damaged: Path,
+    into: sqlite3.Connection,
+    *,
+    until: float,
+    keep_places: bool,
+    first: int = 1,
+    reach: Callable[[int | None], None] = _note_nothing,
+) -> dict[str, int]:
     """Copy every row that is found, makes sense and is not there yet; how many, by table.
 
     Candidates are left out: they are gone in a week.
@@ -55,6 +66,8 @@ def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_place
         into: an up-to-date database.
         until: monotonic time; what was not read by then is left.
         keep_places: rows keep their places in the table. For an empty `into`.
+        first: the page to begin at.
+        reach: told after each writing at which page to go on another time; None at the end.
 
     Raises:
         OSError: not even the file can be read.
@@ -65,15 +78,35 @@ def salvage(damaged: Path, into: sqlite3.Connection, *, until: float, keep_place
     copied = {table.name: 0 for table in tables}
     into.execute(f"PRAGMA cache_size = -{_CACHE_KILOBYTES}")  # the order of ids is no order
     with Pages(damaged) as pages:
-        every = rows(pages, shapes.keys())
-        while time.monotonic() < until and (chunk := list(islice(every, _CHUNK))):
-            with transaction(into):
-                for place, values in chunk:
-                    found = _find_table(place, values, shapes)
-                    if found is not None:
-                        table, named = found
-                        copied[table.name] += _write(into, table, named, place if keep_places else None)
+        chunk: list[Row] = []
+        for number, found in rows(pages, shapes.keys(), first):
+            is_over = time.monotonic() >= until
+            if is_over or len(chunk) >= _CHUNK:
+                _write_all(chunk, into, shapes, copied, keep_places=keep_places)
+                chunk = []
+                reach(number)
+            if is_over:
+                return copied
+            chunk += found
+        _write_all(chunk, into, shapes, copied, keep_places=keep_places)
+    reach(None)
     return copied
+
+
+def _write_all(
+    chunk: Iterable[Row],
+    into: sqlite3.Connection,
+    shapes: _Shapes,
+    copied: dict[str, int],
+    *,
+    keep_places: bool,
+) -> None:
+    with transaction(into):
+        for place, values in chunk:
+            found = _find_table(place, values, shapes)
+            if found is not None:
+                table, named = found
+                copied[table.name] += _write(into, table, named, place if keep_places else None)
 
 
 def _tables(into: sqlite3.Connection) -> list[_Table]:
@@ -176,7 +209,14 @@ def _write(into: sqlite3.Connection, table: _Table, named: dict[str, Value], pla
         if place is not None:
             named[table.place] = place
     update = ", ".join(f"{name} = excluded.{name}" for name in named if name != table.place)
-    conflict = f"ON CONFLICT ({table.key})" if table.key else "ON CONFLICT"
+    values = ", ".join("?" * len(named))
+    if table.key:
+        source, conflict, parameters = f"VALUES ({values})", f"ON CONFLICT ({table.key})", [*named.values()]
+    else:
+        told = {name: value for name, value in named.items() if name != table.place}
+        same = " AND ".join(f"{name} IS ?" for name in told)
+        source = f"SELECT {values} WHERE NOT EXISTS (SELECT 1 FROM {table.name} WHERE {same})"  # noqa: S608 - names of ours
+        conflict, parameters = "ON CONFLICT", [*named.values(), *told.values()]
     how = f"DO UPDATE SET {update} WHERE {table.is_unfinished}" if table.is_unfinished else "DO NOTHING"
     try:
         if table.name == "detections":
@@ -187,9 +227,8 @@ def _write(into: sqlite3.Connection, table: _Table, named: dict[str, Value], pla
                 named,
             )
         return into.execute(
-            f"INSERT INTO {table.name} ({', '.join(named)}) VALUES ({', '.join('?' * len(named))})"  # noqa: S608 - names of ours
-            f" {conflict} {how}",
-            tuple(named.values()),
+            f"INSERT INTO {table.name} ({', '.join(named)}) {source} {conflict} {how}",
+            parameters,
         ).rowcount
     except sqlite3.IntegrityError:
         return 0  # it is of no kind that this table holds, or its place is taken

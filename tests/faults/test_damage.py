@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import signal
 import subprocess
+import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from birdwatchd.errors import StoreError
+from birdwatchd.errors import FullError, StoreError
 from birdwatchd.store import database as module
-from birdwatchd.store import detections, opening
+from birdwatchd.store import detections, opening, renewal, salvage
 from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Choice as Anything
@@ -27,6 +31,7 @@ from tests.faults.disks import needs_root, small_disk
 from tests.rows import DAWN, Clock, capture_log, detection, entry
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
     from pathlib import Path
 
@@ -217,6 +222,117 @@ def test_what_there_was_no_time_to_read_is_read_at_the_next_start(
     log.clear()
     Database.open_or_renew(path).close()
     assert log == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from birdwatchd.store import renewal, salvage
+from birdwatchd.store.backup import Backups
+from birdwatchd.store.database import Database
+from birdwatchd.store.rest import Rest
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def written_and_noted(rest, page):
+    reach(rest, page)
+    die()
+
+salvage._CHUNK, reach = 200, Rest.reach
+match sys.argv[1]:
+    case "renamed":
+        renewal.open_for_writing = die
+    case "begun":
+        renewal.salvage = die
+    case "written":
+        Rest.reach = die
+    case "noted":
+        Rest.reach = written_and_noted
+path = Path(sys.argv[2])
+Database.open_or_renew(path, Backups(path.parent / "backups", keep=2, most_megabytes=100))
+"""
+
+
+@pytest.mark.parametrize("when", ["renamed", "begun", "written", "noted"])
+def test_whoever_is_killed_while_it_is_begun_anew_goes_on_with_it_at_the_next_start(
+    tmp_path: Path, log: list[Any], backups: Backups, when: str
+) -> None:
+    path = tmp_path / "db"
+    written = fill(path)
+    with Database.open(path) as database:
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO clock_steps VALUES ('run-0', 'garden', 7, ?, 3.5, NULL)", (T,))
+        assert backups.make(database)
+    random_pages(path, random.Random(1))
+    child = subprocess.run([sys.executable, "-c", KILLED, when, str(path)], check=False, timeout=120)
+    assert child.returncode == -signal.SIGKILL
+    with Database.open_or_renew(path, backups) as database:
+        assert len(database.rows("SELECT * FROM clock_steps")) == 1
+        assert len(database.rows("SELECT * FROM deliveries")) == ROWS
+    assert rows(path) == written
+    (said,) = loud(log)
+    assert "damaged" in said["reason"]
+    assert said["moved_to"] in map(str, tmp_path.glob("db.damaged-*"))
+    assert not list(tmp_path.glob("*.unread"))
+    log.clear()
+    Database.open_or_renew(path, backups).close()
+    assert log == []
+
+
+def test_a_full_disk_that_leaves_no_room_for_a_new_one_at_first_costs_no_row(
+    tmp_path: Path, log: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, gave_way = tmp_path / "db", list[str]()
+    written = fill(path)
+    header_garbage(path, random.Random(1))
+
+    def open_for_writing(path: Path) -> sqlite3.Connection:
+        if not gave_way:
+            raise FullError("the disk is full")
+        return opening.open_for_writing(path)
+
+    monkeypatch.setattr(renewal, "open_for_writing", open_for_writing)
+    Database.open_or_renew(path, give_way=lambda: gave_way.append("clips")).close()
+    assert gave_way == ["clips"]
+    assert rows(path) == written
+    assert len(loud(log)) == 1
+
+
+def test_what_takes_several_starts_to_read_goes_on_where_the_last_one_ended(
+    tmp_path: Path, log: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "db"
+    written = fill(path)
+    pages = path.stat().st_size / PAGE
+    header_garbage(path, random.Random(1))
+    seconds = itertools.count()  # one for each page
+    monkeypatch.setattr(salvage, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(renewal, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(module, "STARTING_SECONDS", pages / 4)
+    monkeypatch.setattr(renewal, "STARTING_SECONDS", pages / 4)
+    found = []
+    for _ in range(6):
+        with Database.open_or_renew(path) as database:
+            found.append(
+                sum(map(len, map(database.rows, ("SELECT * FROM detections", "SELECT * FROM deliveries"))))
+            )
+    assert rows(path) == written
+    assert found[0] < found[1] < found[2] < found[5] == 2 * ROWS
+    assert not list(tmp_path.glob("*.unread"))
+    assert len(loud(log)) == 1
+
+
+def test_a_mark_that_nobody_can_read_or_whose_database_is_gone_stops_no_start(tmp_path: Path) -> None:
+    path, aside = tmp_path / "db", tmp_path / "db.damaged-20260509T044210Z"
+    torn, gone = tmp_path / f"{aside.name}.unread", tmp_path / "db.damaged-20260101T000000Z.unread"
+    written = fill(aside, 50)
+    torn.write_text('{"reason": "dam')
+    gone.touch()
+    Database.open_or_renew(path).close()
+    assert rows(path) == written
+    assert not torn.exists()
+    assert not gone.exists()
 
 
 def test_rows_that_are_older_than_a_column_are_read_too(tmp_path: Path) -> None:
