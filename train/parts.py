@@ -100,8 +100,9 @@ def count_recordings(count: int) -> str:
 def _refuse_empty(shares: Iterable[str], parts: Sequence[str], rows: Sequence[Row]) -> None:
     missing = [name for name in shares if name not in parts]
     if missing:
+        part = f"fold {missing[0]}" if missing[0].isdecimal() else repr(missing[0])
         groups = len({group_of(row) for row in rows})
         raise UserError(
-            f"nothing is left for {missing[0]!r}: {count_clips(len(rows))} come from {count_recordings(groups)}, and "
+            f"nothing is left for {part}: {count_clips(len(rows))} come from {count_recordings(groups)}, and "
             "pieces of one recording stay together; add recordings, or ask for fewer parts"
         )

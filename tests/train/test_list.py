@@ -327,7 +327,7 @@ def test_verdicts_of_the_review_page_are_labels_and_the_newest_wins(tmp_path: Pa
         (["--negative", "wind*"], "fits no label: there is a, b"),
         (["--only", "x=y"], "--only chooses rows of a table"),
         (["--group", "("], "is no regular expression"),
-        (["--folds", "40"], "nothing is left for"),
+        (["--folds", "40"], "nothing is left for fold"),
     ],
 )
 def test_options_that_cannot_be_followed(tmp_path: Path, words: list[str], told: str) -> None:

@@ -58,7 +58,7 @@ def test_the_overview_is_whole_on_a_narrow_terminal() -> None:
     lines = CliRunner().invoke(train, ["--help"], terminal_width=80).stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert not [line for line in lines if line.startswith("  ") and line.endswith("...")]
-    assert '  eval "$(_BIRDWATCHD_TRAIN_COMPLETE=bash_source birdwatchd-train)"' in map(str.rstrip, lines)
+    assert 'eval "$(_BIRDWATCHD_TRAIN_COMPLETE=bash_source birdwatchd-train)"' in map(str.strip, lines)
 
 
 def test_a_mistake_is_one_sentence_and_status_2() -> None:
