@@ -11,6 +11,7 @@ where that matters.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -103,6 +104,9 @@ class Action(ABC):
     """How many deliveries `run_batch` takes at once."""
     ordered: ClassVar[bool] = False
     """Oldest first, whatever happens: one that fails holds up those behind it. `run_batch` has to keep to that too."""
+    ends_at: float = math.inf
+    """Monotonic time at which the daemon is gone, once that is known, also while `run` goes on: nothing that it has started may
+    live longer. (Threads do not; programs would.)"""
 
     def __init__(self, config: Any) -> None:
         """`config` is an instance of the class's own `Config`."""

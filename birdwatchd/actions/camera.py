@@ -174,8 +174,9 @@ class Camera(Action):
             return self._snapshots.shoot(seconds)
         environment = clean_environment(context.zone)
         if self.config.mode == "ffmpeg":
-            return by_ffmpeg(self.config, environment, seconds)
-        return by_command(self.config, meanings_of(detection, context), environment, seconds)
+            return by_ffmpeg(self.config, environment, seconds, ends_at=lambda: self.ends_at)
+        values = meanings_of(detection, context)
+        return by_command(self.config, values, environment, seconds, ends_at=lambda: self.ends_at)
 
     def _keep(self, stem: Path, shot: Shot, detection: Detection, context: Context, until: float) -> Path:
         """Write it down as the next picture of this detection. Where it lies then."""

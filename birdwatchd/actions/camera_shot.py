@@ -19,7 +19,7 @@ from birdwatchd.config.address import redacted
 from birdwatchd.config.opening import opening
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from pydantic import SecretStr
 
@@ -52,24 +52,32 @@ class EitherAuth(httpx.Auth):
 
 
 def by_command(
-    config: CameraConfig, values: Mapping[str, str], environment: Mapping[str, str], seconds: float
+    config: CameraConfig,
+    values: Mapping[str, str],
+    environment: Mapping[str, str],
+    seconds: float,
+    *,
+    ends_at: Callable[[], float],
 ) -> bytes:
     """What the program wrote."""
     with _place() as file:
         program, *arguments = config.words
         known = {**values, "file": str(file)}
-        ended = _run([program, *(fill_argument(one, known) for one in arguments)], environment, seconds)
+        words = [program, *(fill_argument(one, known) for one in arguments)]
+        ended = _run(words, environment, seconds, ends_at)
         if ended.status != 0:
             raise NoShot(ended.told(program))
         return _read(file, f"{program} wrote no picture{': ' * bool(ended.last_line)}{ended.last_line[:200]}")
 
 
-def by_ffmpeg(config: CameraConfig, environment: Mapping[str, str], seconds: float) -> bytes:
+def by_ffmpeg(
+    config: CameraConfig, environment: Mapping[str, str], seconds: float, *, ends_at: Callable[[], float]
+) -> bytes:
     """One frame."""
     url = _plain(config.url)
     with _place() as file:
         words, given = ffmpeg_words(url, config.ffmpeg_options, file)
-        ended = _run(words, environment, seconds, given)
+        ended = _run(words, environment, seconds, ends_at, given)
         told = redacted(ended.last_line, url)[:200]
         if ended.status != 0:
             raise NoShot(f"ffmpeg got no picture{': ' * bool(told)}{told}")
@@ -150,9 +158,15 @@ def _place() -> Iterator[Path]:
         yield Path(folder) / "picture.jpg"
 
 
-def _run(words: list[str], environment: Mapping[str, str], seconds: float, given: bytes = b"") -> Ended:
+def _run(
+    words: list[str],
+    environment: Mapping[str, str],
+    seconds: float,
+    ends_at: Callable[[], float],
+    given: bytes = b"",
+) -> Ended:
     try:
-        return run_child(words, seconds=seconds, environment=environment, given=given)
+        return run_child(words, seconds=seconds, environment=environment, given=given, ends_at=ends_at)
     except Overdue as overdue:
         raise NoShot(str(overdue)) from None
 

@@ -7,6 +7,7 @@ unless that went into a session of its own (`setsid`).
 from __future__ import annotations
 
 import errno
+import math
 import os
 import selectors
 import signal
@@ -19,13 +20,17 @@ from typing import TYPE_CHECKING, Self
 from birdwatchd.actions import GiveUp, Postpone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 LINGER_SECONDS = 0.05
 """For the last words of those that the program leaves behind with its output still open."""
 REAPING_SECONDS = 1.0
 """A killed program that waits for a dead disk or device goes when that lets it; nobody waits with it."""
+ENDING_SECONDS = 1.0
+"""So long before the daemon is gone a program is told to end."""
+LOOK_SECONDS = 0.25
+"""How often it is looked at whether the daemon ends."""
 PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY}
 """Why a program cannot be started now, and may be later."""
 
@@ -69,10 +74,12 @@ def run_child(
     folder: Path | None = None,
     given: bytes = b"",
     keep_bytes: int = 4000,
+    ends_at: Callable[[], float] = lambda: math.inf,
 ) -> Ended:
     """Run a program to its end.
 
-    After nine tenths of `seconds` its whole group is told to end (SIGTERM), and at the end of them killed.
+    After nine tenths of `seconds` its whole group is told to end (SIGTERM), and at the end of them killed; and likewise a
+    second before the daemon is gone.
 
     Args:
         arguments: The program and its arguments; never a shell's.
@@ -81,13 +88,17 @@ def run_child(
         folder: Where it is started.
         given: What it can read on its standard input.
         keep_bytes: How much of its output is kept, from the end.
+        ends_at: Monotonic time at which the daemon is gone; asked again and again.
 
     Raises:
         GiveUp: there is no such program, or it cannot be started.
-        Overdue: it did not end in time.
+        Overdue: it did not end in time, or was not begun as the daemon ends.
         OSError: it cannot be started now.
     """
-    until = time.monotonic() + seconds
+    began = time.monotonic()
+    until = began + seconds
+    if began >= ends_at() - ENDING_SECONDS:
+        raise Overdue(f"{arguments[0]} was not begun, as birdwatchd was ending", "")
     with _readable(given) as given_file:
         try:
             child = subprocess.Popen(
@@ -105,14 +116,19 @@ def run_child(
                 raise
             raise GiveUp(_why_not_started(arguments[0], folder, error)) from None
     with _Watch(child, keep_bytes) as watch:
-        in_time = watch.wait(until - seconds / 10, for_silence=False)
-        if not (in_time and watch.wait(time.monotonic() + LINGER_SECONDS, for_silence=True)):
+        in_time = watch.wait(lambda: min(until - seconds / 10, ends_at() - ENDING_SECONDS), for_silence=False)
+        is_overtaken = time.monotonic() < until - seconds / 10
+        linger = time.monotonic() + LINGER_SECONDS
+        if not (in_time and watch.wait(lambda: linger, for_silence=True)):
             watch.signal(signal.SIGTERM)
-            watch.wait(time.monotonic() + LINGER_SECONDS if in_time else until, for_silence=True)
+            linger = time.monotonic() + LINGER_SECONDS
+            watch.wait(lambda: linger if in_time else min(until, ends_at()), for_silence=True)
         # Until it is reaped its id is nobody else's, so this cannot hit a stranger.
         watch.signal(signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             child.wait(REAPING_SECONDS)
+    if not in_time and is_overtaken:
+        raise Overdue(f"{arguments[0]} was ended, as birdwatchd was ending", watch.output)
     if not in_time:
         raise Overdue(f"{arguments[0]} took longer than {seconds:g} s and was ended", watch.output)
     return Ended(child.returncode, watch.output)
@@ -130,12 +146,12 @@ class _Watch:
         self._selector.register(self._pipe, selectors.EVENT_READ)
         self._selector.register(self._exit, selectors.EVENT_READ)
 
-    def wait(self, until: float, *, for_silence: bool) -> bool:
-        """True once it has exited, and (`for_silence`) all who could write have closed the pipe."""
+    def wait(self, until: Callable[[], float], *, for_silence: bool) -> bool:
+        """True once it has exited, and (`for_silence`) all who could write have closed the pipe; False at `until`."""
         while self._exit in (waited := self._waited()) or (for_silence and self._pipe in waited):
-            left = until - time.monotonic()
+            left = until() - time.monotonic()
             # Where it is us who are late, one that has ended meanwhile has ended in time.
-            for key, _ in self._selector.select(max(0.0, left)):
+            for key, _ in self._selector.select(min(max(0.0, left), LOOK_SECONDS)):
                 if key.fileobj is self._pipe:
                     self._read()
                 else:

@@ -174,6 +174,7 @@ class Desk:
         deadline = time.monotonic() + seconds
         workers = [*self._leaving, *self._workers.values()]
         for worker in workers:
+            worker.action.ends_at = deadline - _LEAVING_SECONDS
             worker.finish(deadline)
         started = [worker for worker in workers if worker.ident is not None]
         for worker in started:

@@ -103,6 +103,21 @@ def test_a_command_that_forks_and_never_ends_is_ended_with_all_it_started(
     assert "still here" in str(context.notes["output"])
 
 
+def test_no_program_outlives_the_daemon(tmp_path: Path, context: FakeContext) -> None:
+    one = command(sys.executable, "-c", STUBBORN, str(tmp_path / "pids"), "stays", timeout_seconds=100)
+
+    def end() -> None:
+        wait_until(lambda: len(pids(tmp_path / "pids")) == 2, "both are there")
+        one.ends_at = time.monotonic() + child.ENDING_SECONDS
+
+    threading.Thread(target=end).start()
+    with pytest.raises(Overdue, match="was ended, as birdwatchd was ending"):
+        one.run(sample_detection(), context)
+    assert not any(map(lives, pids(tmp_path / "pids")))
+    with pytest.raises(Overdue, match="was not begun"):
+        one.run(sample_detection(), context)
+
+
 def test_a_command_that_leaves_a_deaf_child_behind_is_done_and_the_child_ended(
     tmp_path: Path, context: FakeContext
 ) -> None:

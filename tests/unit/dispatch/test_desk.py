@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from birdwatchd.actions.command import Command
 from tests.acting import Notebook, Post, config, post, surroundings, wait_until
+from tests.processes import lives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,3 +87,18 @@ def test_what_waits_for_an_action_that_is_gone_waits_for_its_return(tmp_path: Pa
         assert station.statuses() == ["waiting"]
         exchange(station, after)
         wait_until(lambda: after.done == first)
+
+
+def test_a_program_ends_with_the_desk_and_what_became_of_it_is_noted(tmp_path: Path) -> None:
+    sleeps = f"echo $$ > {tmp_path}/pid.new; mv {tmp_path}/pid.new {tmp_path}/pid; exec sleep 1000"
+    settings = {"name": "one", "kind": "command", "on": "ended", "argv": ["sh", "-c", sleeps]}
+    limits = {"timeout_seconds": 100, "max_age_seconds": 3600}
+    action = Command(Command.Config.model_validate(settings | limits))
+    with post(tmp_path / "birds.sqlite", action) as station:
+        station.hear(1)
+        wait_until((tmp_path / "pid").exists)
+        station.desk.stop(1.0)
+        wait_until(lambda: station.entries()[0].delivery.attempts == 1)
+        assert station.statuses() == ["waiting"]
+        assert "was ended, as birdwatchd was ending" in station.entries()[0].delivery.error
+        assert not lives(int((tmp_path / "pid").read_text()))
