@@ -182,9 +182,13 @@ class Database:
     @property
     def damage(self) -> str:
         """What is wrong with the file, in a sentence: found by any of its connections. Empty when all is well."""
-        if not self._sharing.damage and identity(self.path) != self._identity:
-            return f"the database {self.path} was taken away or replaced while it was in use"
-        return self._sharing.damage
+        if self._sharing.damage:
+            return self._sharing.damage
+        try:
+            is_ours = identity(self.path) == self._identity
+        except StoreError as error:
+            return str(error)
+        return "" if is_ours else f"the database {self.path} was taken away or replaced while it was in use"
 
     def suspect(self, damage: str) -> None:
         """Say that the file is damaged; whoever records replaces it. From any thread."""
@@ -197,9 +201,11 @@ class Database:
             StoreError: it cannot be done now.
         """
         with self._sharing.turn:
-            self._sharing.damage = damage = self.damage
+            if not (damage := self.damage):
+                raise StoreError(f"the database {self.path} could not be reached for a moment")
             if self._rest is None:
                 self._rest = self._let_go(damage)
+                self._sharing.damage = damage
             self._connection = begin_anew(self.path, self._rest, seconds=LISTENING_SECONDS)
             for other in self._sharing.others:
                 other._connection = other._connect_second()  # noqa: SLF001 - it is one of us

@@ -137,9 +137,19 @@ def _newest(backups: Backups | None) -> Path | None:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is that lies at `path`; None when there is none."""
+    """Which file it is that lies at `path`; None when there is none.
+
+    Raises:
+        StoreError: nobody can tell: its disk does not answer, or its folder is away.
+    """
     try:
-        found = path.stat()
-    except OSError:
-        return None
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            path.parent.stat()
+            return None
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be reached ({error.strerror}); see whether its disk and its folder are there"
+        ) from error
     return found.st_dev, found.st_ino

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -430,6 +432,39 @@ def test_a_database_that_is_taken_away_is_begun_anew(tmp_path: Path, log: list[A
     assert [one.id for one in rows(path)] == late
     assert [one.start_sample for one in rows(tmp_path / "taken")] == [0]
     assert "taken away" in loud(log)[0]["reason"]
+
+
+@pytest.mark.parametrize("how", ["the folder is away", "the disk does not answer"])
+def test_a_database_that_cannot_be_reached_for_a_while_is_the_same_when_it_is_back(
+    tmp_path: Path, log: list[Any], how: str
+) -> None:
+    folder, away, clock = tmp_path / "disk", tmp_path / "away", Clock()
+    path = folder / "db"
+    fill(path, 20)
+    with Database.open_or_renew(path) as database:
+        recorder = Recorder(database, run_id="run-2", monotonic=clock)
+        inode = path.stat().st_ino
+        with pytest.MonkeyPatch.context() as patch:
+            if how == "the folder is away":
+                folder.rename(away)
+            else:
+                patch.setattr(pathlib.Path, "stat", out_of_order)
+            recorder.record(detection(100, run_id="run-2"))
+            assert recorder.pending == 1
+            assert "cannot be reached" in recorder.fault
+        if how == "the folder is away":
+            away.rename(folder)
+        clock.seconds += 31
+        recorder.record(detection(101, run_id="run-2"))
+        assert recorder.close()
+    assert path.stat().st_ino == inode
+    assert len(rows(path)) == 22
+    assert not loud(log)
+    assert not list(folder.glob("db.damaged-*"))
+
+
+def out_of_order(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_database_that_is_replaced_is_gone_on_with(tmp_path: Path) -> None:
