@@ -62,9 +62,10 @@ def test_the_picture_lies_beside_the_clip(tmp_path: Path, context: FakeContext) 
 
 
 def test_the_latency_is_from_the_sound_to_the_picture(tmp_path: Path, context: FakeContext) -> None:
+    began = time.monotonic()
     copying(tmp_path).run(sample_detection(), context)
     assert context.notes["latency_seconds"] == 7.0
-    assert 0 <= float(context.notes["camera_seconds"]) < 30
+    assert 0 <= float(context.notes["camera_seconds"]) <= time.monotonic() - began + 0.001  # it is rounded
 
 
 def test_what_it_shows_is_told_beside_it(tmp_path: Path, context: FakeContext) -> None:

@@ -314,22 +314,29 @@ def test_a_given_start_wins_over_the_name(tmp_path: Path, start: str | datetime)
 
 
 def test_real_time_is_paced_by_the_monotonic_clock(tmp_path: Path) -> None:
-    """With a clock that stands still nothing but what is due comes; with one that jumps ahead all of it."""
+    """Each block is waited for until it has sounded; where the clock has gone on meanwhile, it comes at once."""
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(3), RATE)
-    moment = [0.0]
+    moment = 0.0
+    waits: list[tuple[int, float]] = []
+
+    class Waiting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal moment
+            waits.append((recording.ring.written, timeout or 0.0))
+            moment = 10.0 if len(waits) == 20 else moment + (timeout or 0.0)
+            return self.is_set()
+
     recording = Recording(
-        source(path, speed="real_time"), ring_seconds=10, wake=lambda: None, monotonic=lambda: moment[0]
+        source(path, speed="real_time"), ring_seconds=10, wake=lambda: None, monotonic=lambda: moment
     )
+    recording._stopping = Waiting()
     recording.start()
-    moment[0] = 1.05  # blocks of a tenth of a second: the next is due at 1.1
-    until(lambda: recording.ring.written >= RATE)
-    assert recording.ring.written <= 1.2 * RATE
-    assert not recording.finished
-    moment[0] = 10.0
     until(lambda: recording.finished)
-    assert recording.ring.written == 3 * RATE
     recording.stop()
+    block = RATE // 10
+    assert waits == [(number * block, pytest.approx(0.1 if number < 20 else 0)) for number in range(30)]
+    assert recording.ring.written == 3 * RATE
 
 
 def test_it_waits_for_its_reader_and_stops_while_it_waits(tmp_path: Path) -> None:

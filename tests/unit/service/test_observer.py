@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def station(tmp_path: Path) -> Station:
-    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    today = [entry(60.0, kind, hour=now) for kind in ("expected", "captured", "analysed")]
-    return Station(write(tmp_path / "db", *today))
+    now = datetime.now(UTC)
+    # It may be another day by the time that it is asked for.
+    days = {one.date(): one for one in (now + timedelta(minutes=10), now)}
+    hours = [one.replace(minute=0, second=0, microsecond=0) for one in days.values()]
+    kinds = ("expected", "captured", "analysed")
+    return Station(
+        write(tmp_path / "db", *(entry(60.0, kind, hour=hour) for hour in hours for kind in kinds))
+    )
 
 
 def test_a_station_that_does_well(station: Station) -> None:
