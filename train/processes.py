@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from birdwatchd.errors import UserError
 from train import rank
+from train.memory import SHORT, is_out_of_memory
 from train.rank import Told
 
 if TYPE_CHECKING:
@@ -68,12 +69,16 @@ class Process:
 
     @contextmanager
     def agreeing(self) -> Iterator[None]:
-        """All processes get to the end of this, or none does: a mistake of one ends all, as `agree` has it."""
+        """All processes get to the end of this, or none does: a mistake of one, or memory short, ends all, as `agree` has it."""
         mistake = None
         try:
             yield
         except UserError as error:
             mistake = error
+        except (MemoryError, RuntimeError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            mistake = UserError(SHORT)
         self.agree(mistake)
 
     def sharing(self, learner: nn.Module) -> nn.Module:

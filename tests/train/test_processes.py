@@ -257,6 +257,7 @@ def test_a_mistake_is_told_once_and_with_its_process_where_it_is_not_the_leaders
         (["only{rank}.csv"], "", "process 1: the manifest only1.csv cannot be read"),
         (["list.csv", "--no-such-option"], "", "No such option"),
         (["list.csv", "-o", "full{rank}/out"], "", "process 1: full1/out cannot be written to"),
+        (["list.csv", "-o", "c{rank}", "--set", "augment.waveform=false"], "01", "there is not enough memory here"),
         (["list.csv", "-o", "b{rank}"], "01", "this machine has not enough memory for training.batch_size 4; 2 fit"),
         # The last: the leader waits for it until it ends.
         (["list.csv", "-o", "a{rank}"], "1", "process 1: this machine has not enough memory"),
