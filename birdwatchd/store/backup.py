@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from birdwatchd.on_disk import sync
-from birdwatchd.store.faults import sentence
+from birdwatchd.store.faults import is_damage, sentence
 from birdwatchd.store.opening import connect
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Backups:
         self._monotonic = monotonic
         self._tried: float | None = None
         self._stopping = threading.Event()
-        self._copy: sqlite3.Connection | None = None
+        self._read: sqlite3.Connection | None = None
+        """What is being looked through."""
 
     @classmethod
     def of(cls, store: Store) -> Backups:
@@ -84,10 +85,10 @@ class Backups:
     def stop(self) -> None:
         """Leave a copy that is being made."""
         self._stopping.set()
-        copy = self._copy
-        if copy is not None:
+        read = self._read
+        if read is not None:
             with suppress(sqlite3.ProgrammingError):  # it is closed already
-                copy.interrupt()
+                read.interrupt()
 
     def newest(self) -> Path | None:
         """The newest copy, by the time in its name."""
@@ -107,12 +108,12 @@ class Backups:
     def make(self, database: Database) -> Path | None:
         """Copy the database as it is now, look through the copy, and let older copies go. None, and a line in the log, when not.
 
-        A copy that is damaged is the database's own damage, as a rule: then it is told so.
+        Where the copy is damaged and the database is, too, that is told so.
         """
         if not self._keep:
             return None
         path = database.path
-        size = path.stat().st_size + _size(path.with_name(path.name + "-wal"))
+        size = _size(path) + _size(path.with_name(path.name + "-wal"))
         if size > self._most:
             logger.warning(
                 "no backup: the database is larger than store.backup.megabytes allows",
@@ -136,7 +137,7 @@ class Backups:
         return None
 
     def _make(self, database: Database) -> Path | None:
-        path, now = database.path, self._wall()
+        path, file, now = database.path, database.file, self._wall()
         place = self._folder / f"{path.stem}-{now:{_STAMP}}{SUFFIX}"
         part = place.with_name(f".{place.name}{PART}")
         try:
@@ -144,7 +145,6 @@ class Backups:
                 closing(connect(path, "mode=ro")) as source,
                 closing(sqlite3.connect(part, check_same_thread=False)) as copy,
             ):
-                self._copy = copy
                 # One state of it: else every commit of the daemon would make the copying begin again.
                 source.execute("BEGIN")
                 source.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -152,14 +152,18 @@ class Backups:
                 copy.execute(
                     "PRAGMA journal_mode = DELETE"
                 )  # one file, that can be read where nothing may be written
-                found = [row[0] for row in copy.execute("PRAGMA integrity_check(3)")]
-                found += [
-                    f"{row[0]}: row without its {row[2]}" for row in copy.execute("PRAGMA foreign_key_check")
-                ]
-            if found != ["ok"]:
-                damage = "; ".join(" ".join(str(one).split()) for one in found[:3])
+                reason = self._look_through(copy)
+                damage = self._look_through(source) if reason else ""
+            if damage:
                 logger.error("no backup: the copy is damaged", reason=damage)
-                database.suspect(f"the database {path} is damaged ({damage})")
+                database.suspect(f"the database {path} is damaged ({damage})", file)
+            elif reason:
+                logger.error(
+                    "no backup: the copy is damaged, the database is well; the disk of the backups may be worn out",
+                    folder=str(self._folder),
+                    reason=reason,
+                )
+            if reason:
                 return None
             sync(part)
             part.replace(place)
@@ -167,12 +171,27 @@ class Backups:
         except _Stopped:
             return None
         finally:
-            self._copy = None
+            self._read = None
             with suppress(OSError):
                 part.unlink(missing_ok=True)
         self._let_go(place)
         logger.info("backup made", path=str(place), bytes=_size(place))
         return place
+
+    def _look_through(self, connection: sqlite3.Connection) -> str:
+        """What contradicts itself there; empty when nothing does."""
+        self._read = connection
+        try:
+            found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+            found += [
+                f"{row[0]}: row without its {row[2]}"
+                for row in connection.execute("PRAGMA foreign_key_check")
+            ]
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            return str(error)
+        return "" if found == ["ok"] else "; ".join(" ".join(str(one).split()) for one in found[:3])
 
     def _breathe(self, _status: int, _left: int, _total: int) -> None:
         if self._stopping.wait(_PAUSE_SECONDS):

@@ -190,9 +190,16 @@ class Database:
             return str(error)
         return "" if is_ours else f"the database {self.path} was taken away or replaced while it was in use"
 
-    def suspect(self, damage: str) -> None:
-        """Say that the file is damaged; whoever records replaces it. From any thread."""
-        self._sharing.damage = self._sharing.damage or damage
+    @property
+    def file(self) -> tuple[int, int] | None:
+        """Which file it is: another one after `renew`."""
+        return self._identity
+
+    def suspect(self, damage: str, file: tuple[int, int] | None = None) -> None:
+        """Say that the file is damaged, or was, if it is still that one; whoever records replaces it. From any thread."""
+        with self._sharing.turn:
+            if file in (None, self._identity):
+                self._sharing.damage = self._sharing.damage or damage
 
     def renew(self) -> None:
         """Move the damaged file aside and begin a new one, as `open_or_renew` does. All connections go on with it.

@@ -17,7 +17,7 @@ from birdwatchd.store.recorder import Recorder
 from tests.rows import DAWN, Clock, capture_log, detection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 ROOT = Path(__file__).parents[3]
@@ -150,6 +150,16 @@ def test_what_a_power_cut_left_of_a_copy_goes(tmp_path: Path, database: Database
     assert names(tmp_path) == ["birds-20260509T044210Z.sqlite"]
 
 
+def damage(database: Database) -> None:
+    """An index that has lost its rows: nothing but a look at everything finds that."""
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute(
+            "UPDATE sqlite_master SET sql = sql || ' WHERE id IS NULL' WHERE name = 'detections_by_start'"
+        )
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def test_a_damaged_copy_is_the_database_s_own_damage(
     tmp_path: Path, database: Database, recorder: Recorder, log: list[Any]
 ) -> None:
@@ -158,13 +168,7 @@ def test_a_damaged_copy_is_the_database_s_own_damage(
     good = backups(tmp_path, Clock())
     kept = good.make(database)
     assert kept is not None
-    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
-        # An index that has lost a row: nothing but a look at everything finds that.
-        other.execute("PRAGMA writable_schema = ON")
-        other.execute(
-            "UPDATE sqlite_master SET sql = sql || ' WHERE id IS NULL' WHERE name = 'detections_by_start'"
-        )
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(database)
     later = Clock()
     later.seconds = 86400.0
     assert backups(tmp_path, later).make(database) is None
@@ -175,6 +179,58 @@ def test_a_damaged_copy_is_the_database_s_own_damage(
     assert "the database is damaged, a new one is begun" in [line["event"] for line in log]
     assert len(list(find(database, Choice()))) == 101
     assert DAWN + timedelta(days=1) == later.wall()
+
+
+class Interfering(Backups):
+    """Does something when the last page was copied, before the copy is looked through."""
+
+    then: Callable[[], object] = staticmethod(lambda: None)
+
+    def _breathe(self, status: int, left: int, total: int) -> None:
+        super()._breathe(status, left, total)
+        if not left:
+            self.then()
+
+
+def test_a_copy_that_is_damaged_on_its_way_is_no_damage_of_the_database(
+    tmp_path: Path, database: Database, recorder: Recorder, log: list[Any]
+) -> None:
+    """A worn stick: what is read of it is not what was written."""
+    for second in range(100):
+        recorder.record(detection(second))
+
+    def garble() -> None:
+        (part,) = (tmp_path / "backups").glob(".*.part")
+        with part.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\x77" * 8192)
+
+    bad = Interfering(tmp_path / "backups", keep=2, most_megabytes=100)
+    bad.then = garble
+    assert bad.make(database) is None
+    assert database.damage == ""
+    assert names(tmp_path) == []
+    (said,) = [line for line in log if line["log_level"] == "error"]
+    assert said["event"].startswith("no backup: the copy is damaged, the database is well")
+    assert said["folder"] == str(tmp_path / "backups")
+
+
+def test_a_copy_of_a_database_that_was_begun_anew_meanwhile_says_nothing_of_the_new_one(
+    tmp_path: Path, database: Database, recorder: Recorder
+) -> None:
+    for second in range(100):
+        recorder.record(detection(second))
+    damage(database)
+
+    def renew() -> None:
+        database.suspect("damage")
+        database.renew()
+
+    old = Interfering(tmp_path / "backups", keep=2, most_megabytes=100)
+    old.then = renew
+    assert old.make(database) is None
+    assert database.damage == ""
+    assert names(tmp_path) == []
 
 
 def test_a_copy_is_put_back_as_the_docs_say(tmp_path: Path) -> None:
