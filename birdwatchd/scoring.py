@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 FAILED = "analysis failed"
 """Why sound is skipped that could not be analysed, though there was time."""
-MOST_FAILURES = 5
-"""So many batches in a row that cannot be scored, and it is no passing fault: a new process may do better."""
+MOST_FAILURES = 20
+"""So many batches in a row that cannot be scored, and it is left to a new process. They are half a minute of one source, and so
+long it takes until that is there (RestartSec= of the unit): to leave earlier would cost more than it saves."""
 
 logger = structlog.get_logger()
 

@@ -85,7 +85,7 @@ def test_a_batch_that_fails_twice_is_left_out_and_accounted_for() -> None:
 def test_that_it_is_left_out_now_and_then_adds_up_to_no_end() -> None:
     tape, notebook = song(900), Notebook()
     tape.finished = True
-    pipeline_with(Failing(*(range(n, n + 2) for n in range(2, 60, 3))), notebook, tape).run()
+    pipeline_with(Failing(*(range(n, n + 2) for n in range(2, 200, 3))), notebook, tape).run()
     assert notebook.seconds["garden", "skipped", FAILED] > 12 * MOST_FAILURES
 
 
