@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from birdwatchd.errors import FullError, StoreError
-from birdwatchd.store.aside import find_place, move_aside
+from birdwatchd.store.aside import find_place, let_go, move_aside
 from birdwatchd.store.faults import is_passing
 from birdwatchd.store.opening import open_for_writing
 from birdwatchd.store.rest import Rest
@@ -42,7 +42,10 @@ def set_aside(path: Path, damage: str, backups: Backups | None, *, only_companio
         StoreError: it cannot be renamed.
     """
     place = find_place(path, datetime.now(UTC))
+    unread = [rest.aside for rest in Rest.of(path, None)]
     try:
+        for gone in let_go(path, unread):
+            logger.warning("an older damaged database, which has been read, is deleted", path=str(gone))
         rest = Rest.begin(place, damage, _newest(backups), only_backup=only_companions)
         try:
             move_aside(path, place, only_companions=only_companions)

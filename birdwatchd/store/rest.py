@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from birdwatchd.on_disk import sync
+from birdwatchd.store.aside import UNREAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 logger = structlog.get_logger()
-
-UNREAD = ".unread"
-"""The end of a mark beside a damaged database of which not everything was read."""
 
 
 @dataclass(slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import pathlib
 import random
 import signal
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,6 @@ from tests.rows import DAWN, Clock, capture_log, detection, entry
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
-    from pathlib import Path
 
     from birdwatchd.domain import Detection
 
@@ -448,7 +447,7 @@ def test_a_database_that_cannot_be_reached_for_a_while_is_the_same_when_it_is_ba
             if how == "the folder is away":
                 folder.rename(away)
             else:
-                patch.setattr(pathlib.Path, "stat", out_of_order)
+                patch.setattr(Path, "stat", out_of_order)
             recorder.record(detection(100, run_id="run-2"))
             assert recorder.pending == 1
             assert "cannot be reached" in recorder.fault
@@ -508,6 +507,27 @@ def test_nothing_that_was_set_aside_is_ever_overwritten(tmp_path: Path) -> None:
     assert sorted(one.read_text() for one in tmp_path.glob("db.damaged-*")) == [
         f"damage {one}" for one in range(3)
     ]
+
+
+def test_of_what_is_set_aside_again_and_again_the_first_the_newest_and_the_unread_stay(
+    tmp_path: Path, log: list[Any]
+) -> None:
+    path = tmp_path / "db"
+    fill(path, 3)
+    for day in range(1, 8):
+        for end in ("", "-wal", "-shm"):
+            (tmp_path / f"db.damaged-2026050{day}T044210Z{end}").write_bytes(b"")
+    (tmp_path / "db.damaged-20260502T044210Z.unread").touch()
+    (tmp_path / "db.damaged-20260504T044210Z.mine").touch()
+    header_garbage(path, random.Random(1))
+    Database.open_or_renew(path).close()
+    assert len(rows(path)) == 3
+    (aside,) = (said["moved_to"] for said in loud(log))
+    left = sorted(one.name for one in tmp_path.glob("db.damaged-*Z"))
+    days = [f"db.damaged-2026050{day}T044210Z" for day in (1, 2, 5, 6, 7)]
+    assert left == [*days, Path(aside).name]
+    assert (tmp_path / "db.damaged-20260504T044210Z.mine").exists()
+    assert sorted(one.name for one in tmp_path.glob("db.damaged-*-wal")) == [f"{one}-wal" for one in days]
 
 
 @needs_root
