@@ -50,12 +50,7 @@ class SoundCache:
             RecordingError: it cannot be read as sound, or holds none.
             UserError: the cache cannot be written.
         """
-        try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        except OSError as error:
-            raise RecordingError(f"{path} cannot be read ({error.strerror or error})") from error
-        key = f"{content}-{self.sample_rate}"
+        key = f"{content_of(path)}-{self.sample_rate}"
         if not (self.folder / key).is_file():
             self._write(key, decode(path, self.sample_rate))
         return key
@@ -90,6 +85,19 @@ class SoundCache:
                 f"the cache {self.folder} cannot be written ({error.strerror or error}): make room or name another "
                 "with --cache"
             ) from error
+
+
+def content_of(path: Path) -> str:
+    """The digest of the file at `path`, in hexadecimal: what its sound is known by, wherever it lies.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def decode(path: Path, sample_rate: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +11,7 @@ from birdwatchd.domain import Label
 from birdwatchd.errors import UserError
 from birdwatchd.model import catalog
 from birdwatchd.model.bundle import read_card
+from train.learnt import Learnt
 from train.networks import Network, build
 from train.settings import Settings
 
@@ -36,6 +37,8 @@ class Trained:
     """Of the epoch that was kept."""
     progress: dict[str, Any] = field(default_factory=dict)
     """What it takes to go on: empty in a checkpoint that is only kept for its weights."""
+    learnt: Learnt | None = None
+    """What it learnt from; None in checkpoints of before that was kept."""
 
 
 def save(
@@ -47,6 +50,7 @@ def save(
     history: Sequence[dict[str, float]] = (),
     metrics: Mapping[str, float] | None = None,
     progress: Mapping[str, Any] | None = None,
+    learnt: Learnt | None = None,
 ) -> None:
     """Write a checkpoint to `path`, whole or not at all.
 
@@ -64,6 +68,7 @@ def save(
         "history": list(history),
         "metrics": dict(metrics or {}),
         "progress": dict(progress or {}),
+        "learnt": asdict(learnt) if learnt else None,
     }
     part = path.with_name(f".{path.name}.part")
     try:
@@ -106,6 +111,7 @@ def _rebuilt(path: Path, content: dict[str, Any]) -> Trained:
             )
         network = build(settings, len(labels))
         restore(network, content["weights"], settings)
+        learnt = _learnt(content)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -113,19 +119,20 @@ def _rebuilt(path: Path, content: dict[str, Any]) -> Trained:
         ) from error
     network.eval().requires_grad_(False)
     return Trained(
-        network, labels, settings, tuple(content["history"]), content["metrics"], content["progress"]
+        network, labels, settings, tuple(content["history"]), content["metrics"], content["progress"], learnt
     )
 
 
-def settings_of(path: Path) -> Settings:
-    """What the checkpoint at `path` was trained with; its network is not built.
+def origin_of(path: Path) -> tuple[Settings, Learnt | None]:
+    """What the checkpoint at `path` was trained with, and on; its network is not built.
 
     Raises:
         UserError: it is none, is damaged, or has settings that this version does not know.
     """
+    content = _read(path)
     try:
-        return Settings.model_validate(_read(path)["settings"])
-    except (KeyError, ValueError) as error:
+        return Settings.model_validate(content["settings"]), _learnt(content)
+    except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} was trained with settings that this version of train does not know ({reason}): train again"
@@ -163,6 +170,11 @@ def backbone(settings: Settings) -> str:
         return ""
     card = read_card(catalog.find(settings.bundle))
     return card.source_sha256 or f"{card.name} {card.version}"
+
+
+def _learnt(content: Mapping[str, Any]) -> Learnt | None:
+    kept = content.get("learnt")
+    return Learnt(**kept) if kept else None
 
 
 def _is_given(name: str, settings: Settings) -> bool:

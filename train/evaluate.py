@@ -80,6 +80,8 @@ class Evaluation:
     """Why files were left out."""
     unknown: tuple[str, ...] = ()
     """Names in the manifest that are no labels of the model."""
+    notes: tuple[str, ...] = ()
+    """What else to know before the figures are believed, a sentence each."""
     folds: tuple[dict[str, float], ...] = ()
     """In cross-validation, the figures by clip of each fold."""
 

@@ -21,6 +21,7 @@ from birdwatchd.errors import UserError
 from train import checkpoint
 from train.augment import mask
 from train.curves import Curves, write_metrics
+from train.learnt import Learnt
 from train.memory import refusing_for_memory
 from train.prepare import prepare
 from train.processes import has_bfloat16, joined
@@ -97,6 +98,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
             ready = prepare(
                 settings, train_rows, validation_rows, labels, process=process, cache=cache, display=display
             )
+            learnt = Learnt.of(ready.windows, ready.validation_windows)
             network = ready.network
             average = copy.deepcopy(network)
             learner = Learner(network, ready.stage, settings)
@@ -104,7 +106,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
             history: list[dict[str, float]] = []
             best = Best.of(len(ready.validation_windows.rows) if ready.validation_windows else 0)
             if before:
-                go_on(before, ready.labels, network, average, optimizer)
+                go_on(before, ready.labels, network, average, optimizer, learnt=learnt)
                 history = list(before.history)
                 best = Best(*before.progress["best"])
         trainable = process.sharing(learner)
@@ -177,7 +179,13 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                 display.say(_line(entry, told.epochs, better=better))
                 if better:
                     checkpoint.save(
-                        folder / BEST, average, ready.labels, settings, history=history, metrics=entry
+                        folder / BEST,
+                        average,
+                        ready.labels,
+                        settings,
+                        history=history,
+                        metrics=entry,
+                        learnt=learnt,
                     )
                 checkpoint.save(
                     folder / LAST,
@@ -191,6 +199,7 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                         "average": checkpoint.weights(average, settings),
                         "optimizer": optimizer.state_dict(),
                     },
+                    learnt=learnt,
                 )
                 write_metrics(folder / "metrics.csv", history)
                 curves.follow(history)

@@ -116,7 +116,7 @@ def _page(
 
 
 def _faults(evaluation: Evaluation) -> str:
-    lines = [*evaluation.faults]
+    lines = [*evaluation.notes, *evaluation.faults]
     if evaluation.unknown:
         lines.append(f"no labels of the model, taken as absent: {', '.join(evaluation.unknown)}")
     if not lines:
@@ -184,6 +184,7 @@ def _json(evaluation: Evaluation, events: Mapping[str, Matches] | None) -> str:
         "windows": _known(evaluation.windows.figures),
         "folds": [_known(fold) for fold in evaluation.folds],
         "left_out": list(evaluation.faults),
+        "notes": list(evaluation.notes),
     }
     if events is not None:
         content["events"] = {

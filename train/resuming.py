@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from birdwatchd.domain import Label
+    from train.learnt import Learnt
     from train.manifest import Row
     from train.networks import Network
     from train.settings import Settings
@@ -137,15 +138,22 @@ def go_on(
     network: Network,
     average: Network,
     optimizer: torch.optim.Optimizer,
+    *,
+    learnt: Learnt,
 ) -> None:
     """Put everything back to where `before` ended.
 
     Raises:
-        UserError: it was trained on other labels.
+        UserError: it was trained on other labels, or on other clips.
     """
     if before.labels != tuple(labels):
         raise UserError(
             "the checkpoint was trained on other labels than the manifest has now: begin anew in another folder"
+        )
+    if before.learnt and before.learnt.division != learnt.division:
+        raise UserError(
+            "the manifest has other clips to train or validate on than when this training began, or in another order: resume "
+            "with the manifest of then, or begin anew in another folder (--output)"
         )
     checkpoint.restore(network, checkpoint.weights(before.network, before.settings), before.settings)
     checkpoint.restore(average, before.progress["average"], before.settings)

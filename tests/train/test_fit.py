@@ -210,6 +210,31 @@ def test_a_training_with_other_settings_is_not_resumed(rows: list[Row], tmp_path
         trained(rows, settings(training={"epochs": 2}), tmp_path / "out", resume=True)
 
 
+def test_a_training_on_other_clips_is_not_resumed(rows: list[Row], tmp_path: Path) -> None:
+    told = settings(training={"epochs": 2, "max_steps": 3})
+    trained(rows, told, tmp_path / "out")
+    swapped = {"train": "validation", "validation": "train"}
+    other = [replace(row, split=swapped[row.split]) for row in rows]
+    for changed in (other, rows[1:], [*rows[:-1], replace(rows[-1], labels=("low",))]):
+        with pytest.raises(UserError, match="other clips to train or validate on"):
+            trained(changed, told, tmp_path / "out", resume=True)
+    (tmp_path / "clips").rename(tmp_path / "moved")
+    moved = [replace(row, path=tmp_path / "moved" / row.path.relative_to(tmp_path / "clips")) for row in rows]
+    assert trained(moved, told, tmp_path / "out", resume=True).metrics["epoch"] == 1
+
+
+def test_what_was_interrupted_before_clips_were_written_down_is_gone_on_with(
+    rows: list[Row], tmp_path: Path
+) -> None:
+    told = settings(training={"epochs": 2, "max_steps": 3})
+    trained(rows, told, tmp_path / "out")
+    last = tmp_path / "out" / "last.pt"
+    content = torch.load(last, weights_only=True)
+    del content["learnt"]
+    torch.save(content, last)
+    assert trained(rows, told, tmp_path / "out", resume=True).metrics["epoch"] == 1
+
+
 def test_what_was_interrupted_in_its_first_epoch_is_begun_anew(rows: list[Row], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no whole epoch to go on after: leave --resume out"):
         trained(rows, settings(), tmp_path / "out", resume=True)

@@ -19,7 +19,9 @@ from tests.train.stand_in import LABELS, RATE, SECONDS, tone
 from train import checkpoint
 from train.calibration import Calibration, read_calibration, write_calibration
 from train.cli import train as main
+from train.dataset import windows
 from train.export import kept_checkpoint
+from train.learnt import Learnt
 from train.manifest import Row, read_manifest, write_manifest
 from train.networks import build
 from train.platt import Line
@@ -107,6 +109,49 @@ def test_evaluate_says_where_it_judges_by_what_was_learnt(best: Path, manifest: 
     result = command("evaluate", best, manifest, "-o", tmp_path / "judged")
     assert "no rows for test: those for train are judged too" in result.stderr
     assert "<p>12 clips" in (tmp_path / "judged" / "report.html").read_text()
+
+
+def test_clips_that_were_learnt_from_are_counted_whatever_the_manifest_says(
+    best: Path, manifest: Path, tmp_path: Path
+) -> None:
+    rows = read_manifest(manifest)
+    trained = checkpoint.load(best)
+    settings = trained.settings
+    parts = [windows(part, settings, LABELS, folder=tmp_path / "cache") for part in (rows[:6], rows[6:12])]
+    checkpoint.save(best, trained.network, LABELS, settings, learnt=Learnt.of(*parts))
+    quiet = command("evaluate", best, manifest, "-o", tmp_path / "judged")
+    assert "among what" not in quiet.stderr
+    assert "among what" not in command("calibrate", best, manifest).stderr
+    # Dealt out anew, elsewhere, in other stretches: two of the six for each part before are for the test now.
+    (tmp_path / "moved").mkdir()
+    for row in rows:
+        row.path.rename(tmp_path / "moved" / row.path.name)
+    anew = [
+        replace(row, path=tmp_path / "moved" / row.path.name, start=0.5, end=1.5, split=split)
+        for row, split in zip(rows, ["test", "validation", "train"] * 6, strict=True)
+    ]
+    write_manifest(manifest, anew)
+    told = (
+        "2 of 6 clips are among what the model was trained on, and may know by heart: that is no test of it"
+    )
+    assert told in command("calibrate", best, manifest).stderr
+    result = command("evaluate", best, manifest, "-o", tmp_path / "judged")
+    assert told in result.stderr
+    assert "2 of 6 clips are among what chose its best epoch" in result.stderr
+    assert told in (tmp_path / "judged" / "report.html").read_text()
+    assert json.loads((tmp_path / "judged" / "metrics.json").read_text())["notes"][0] == told
+
+
+def test_rows_without_a_split_are_what_is_learnt_from(best: Path, manifest: Path, tmp_path: Path) -> None:
+    write_manifest(manifest, [replace(row, split="") for row in read_manifest(manifest)])
+    asked = [part for setting in [*SMALL, "training.max_steps=1"] for part in ("--set", setting)]
+    result = command("fit", manifest, *asked, "--cache", tmp_path / "cache", "-o", tmp_path / "out")
+    assert "note: all folds are trained on, which leaves nothing to test by" in result.stderr
+    result = command("evaluate", tmp_path / "out" / "best.pt", manifest, "-o", tmp_path / "judged")
+    assert "18 of 18 clips are among what the model was trained on" in result.stderr
+    # One of before clips were written down.
+    result = command("evaluate", best, manifest, "-o", tmp_path / "judged")
+    assert "no rows for test: those for train are judged too" in result.stderr
 
 
 @pytest.fixture

@@ -60,6 +60,9 @@ def calibrate(checkpoint: Path, manifest: Path, precision: float, split: str, ho
         )
     listener = of_trained(trained, checkpoint.stem)
     scores = heard(listener, rows, hop)
+    if trained.learnt:
+        for note in trained.learnt.said_of([one.row for one in scores.rows], validating=True):
+            click.echo(note, err=True)
     said = f"precision {precision:g} on {len(scores.rows)} {'' if split == 'all' else split + ' '}clips of {manifest.name}"
     calibration, unreached = calibrated(scores, precision=precision, said=said)
     path = write_calibration(checkpoint, calibration)

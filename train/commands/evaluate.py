@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from train.evaluate import Evaluation
     from train.events import Matches
     from train.folds import Judged
+    from train.learnt import Learnt
     from train.listener import Listener
     from train.manifest import Row
     from train.settings import Settings
@@ -104,29 +106,48 @@ def _judged(model: Path, manifest: Path, options: Mapping[str, Any]) -> Evaluati
     from train.manifest import read_manifest
 
     listener = listen(model)
-    rows = _chosen(read_manifest(manifest), manifest, _trained_with(model), options["split"], options["fold"])
+    settings, learnt = _origin(model)
+    rows = _chosen(
+        read_manifest(manifest),
+        manifest,
+        settings,
+        options["split"],
+        options["fold"],
+        is_known=learnt is not None,
+    )
     scores = heard(listener, rows, options["hop"])
     names = [label.common_name for label in listener.labels]
-    return evaluation(listener.name, names, [(scores, listener.threshold_of)])
+    notes = learnt.said_of([one.row for one in scores.rows]) if learnt else []
+    for note in notes:
+        say(note)
+    return replace(evaluation(listener.name, names, [(scores, listener.threshold_of)]), notes=tuple(notes))
 
 
-def _trained_with(model: Path) -> Settings | None:
-    """What a checkpoint was trained with, or a bundle, if what it was exported from lies beside it."""
-    from train.checkpoint import settings_of
+def _origin(model: Path) -> tuple[Settings | None, Learnt | None]:
+    """What a checkpoint was trained with and on, or a bundle, if what it was exported from lies beside it."""
+    from train.checkpoint import origin_of
     from train.export import kept_checkpoint
     from train.listener import is_bundle
 
     checkpoint = kept_checkpoint(model) if is_bundle(model) else model
-    return settings_of(checkpoint) if checkpoint.is_file() else None
+    return origin_of(checkpoint) if checkpoint.is_file() else (None, None)
 
 
 def _chosen(
-    rows: Sequence[Row], manifest: Path, settings: Settings | None, split: str | None, fold: int | None
+    rows: Sequence[Row],
+    manifest: Path,
+    settings: Settings | None,
+    split: str | None,
+    fold: int | None,
+    *,
+    is_known: bool,
 ) -> list[Row]:
+    """The rows to judge by. `is_known` says that the model tells itself which of them it has learnt from."""
     from birdwatchd.errors import UserError
     from train.sampling import divided, goes_by_fold
 
     parts = divided(rows, settings)
+    learnt = ("train", "") if settings else ("train",)  # `fit` trains on rows without a split
     if split is None:
         split = "test" if parts["test"] else "all"
         if settings and goes_by_fold(rows, settings):
@@ -136,7 +157,7 @@ def _chosen(
                     "best epoch: train with a test_fold too, or say which rows with --split"
                 )
             say(f"judged by fold {settings.test_fold}, which its training left out")
-        elif split == "all" and any(row.split == "train" for row in rows):
+        elif split == "all" and not is_known and any(row.split in learnt for row in rows):
             say(
                 f"{manifest} has no rows for test: those for train are judged too, which the model may know by heart"
             )

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from train.manifest import Row
+    from train.settings import Settings
 
 
 @click.command(short_help="Train a network on the clips of a manifest.")
@@ -77,7 +84,10 @@ def fit(
     from train.sampling import split
 
     with refused_by_all():
-        train_rows, validation_rows = split(read_manifest(manifest), settings)
+        rows = read_manifest(manifest)
+        train_rows, validation_rows = split(rows, settings)
+    if leads() and not validation_rows:
+        click.echo(_without_validation(rows, settings), err=True)
     try:
         trained = fit(settings, train_rows, validation_rows, output, resume=resume, cache=cache)
     except KeyboardInterrupt:
@@ -91,3 +101,14 @@ def fit(
     note = "" if reached is None else f", macro average precision {reached:.4f} in validation"
     if leads():
         click.echo(f"{output / BEST}: epoch {trained.metrics['epoch']:.0f}{note}")
+
+
+def _without_validation(rows: Sequence[Row], settings: Settings) -> str:
+    from train.sampling import divided
+
+    if len(divided(rows, settings)["train"]) == len(rows) and any(row.fold is not None for row in rows):
+        return (
+            "note: all folds are trained on, which leaves nothing to test by: keep some back with --set test_fold=1 "
+            "--set validation_fold=2, or cross-validate with `evaluate --folds`"
+        )
+    return "note: there is nothing to validate by: all epochs are gone through, and the last is kept"
