@@ -49,7 +49,7 @@ def folds(
     validation, all of it is trained on.
 
     Raises:
-        UserError: there are fewer than two folds, or a group stands in several.
+        UserError: there are fewer than two folds, or a group, or a file, stands in several, or in one and in none.
     """
     numbers = sorted({row.fold for row in rows if row.fold is not None})
     if len(numbers) < 2:  # noqa: PLR2004 - one must be left to train on
@@ -97,10 +97,17 @@ def judge(fold: Fold, trainer: Trainer, *, precision: float, hearing: Hearing = 
 
 
 def _refuse_divided(rows: Sequence[Row]) -> None:
-    folds_of: dict[str, int] = {}
+    folds_of: dict[tuple[str, str], int | None] = {}
     for row in rows:
-        if row.group and row.fold is not None and folds_of.setdefault(row.group, row.fold) != row.fold:
-            raise UserError(
-                f"the group {row.group!r} stands in the folds {folds_of[row.group]} and {row.fold}: what is tested would "
-                "be known from training; make the folds with `birdwatchd-train list`"
-            )
+        for kind, name in (("group", row.group), ("file", str(row.path))):
+            known = folds_of.setdefault((kind, name), row.fold) if name else row.fold
+            if known != row.fold:
+                where = (
+                    f"in fold {known or row.fold} and in none, so that it is trained on always"
+                    if None in (known, row.fold)
+                    else f"in the folds {known} and {row.fold}"
+                )
+                raise UserError(
+                    f"the {kind} {name!r} stands {where}: what is tested would be known from training; make the folds with "
+                    "`birdwatchd-train list`"
+                )

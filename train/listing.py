@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from birdwatchd.errors import UserError
 from train.census import in_order
 from train.manifest import tidy, to_label
-from train.parts import count_clips, count_recordings, divided, part_of
+from train.parts import count_clips, count_recordings, part_of, torn
 from train.splitting import NOTHING, group_of, species_of
 
 if TYPE_CHECKING:
@@ -147,11 +147,7 @@ def warnings(clips: Sequence[Inspected]) -> list[str]:
             )
         if clipped:
             said.append(f"{species!r}: {count_clips(clipped)} with peaks cut off; record with less gain")
-    if torn := divided(one.row for one in clips):
-        said.append(
-            f"pieces of one recording stand in several parts, so that a test measures memory: {', '.join(torn[:5])}"
-            f"{f' and {len(torn) - 5} more' if len(torn) > 5 else ''}"  # noqa: PLR2004 - as many as are named
-        )
+    said += torn(one.row for one in clips)
     return said
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from birdwatchd.errors import UserError
 from train.manifest import SPLITS
-from train.splitting import deal, group_of
+from train.splitting import deal, group_of, recordings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FRACTIONS = (0.7, 0.15, 0.15)
 """Of train, validation and test, where nothing else is said."""
+MOST_NAMED = 5
+"""Recordings in a sentence."""
 
 
 def split(rows: Sequence[Row], fractions: Sequence[float], *, seed: int) -> list[Row]:
@@ -56,15 +58,16 @@ def keep(rows: Sequence[Row], *, seed: int) -> list[Row]:
         return list(rows)
     folds = sorted({row.fold for row in rows if row.fold is not None})
     shares = {str(number): 1 / len(folds) for number in folds} or dict(zip(SPLITS, FRACTIONS, strict=True))
-    known = {group_of(row): row for row in rows if part_of(row)}
+    names = recordings_of(rows)
+    known = {name: row for name, row in zip(names, rows, strict=True) if part_of(row)}
     parts = iter(deal(loose, shares, seed=seed))
     placed = []
-    for row in rows:
+    for name, row in zip(names, rows, strict=True):
         if part_of(row):
             placed.append(row)
             continue
         part = next(parts)
-        kin = known.get(group_of(row))
+        kin = known.get(name)
         if kin is not None:
             placed.append(replace(row, fold=kin.fold, split=kin.split))
         elif folds:
@@ -79,12 +82,21 @@ def part_of(row: Row) -> str:
     return row.split or ("" if row.fold is None else f"fold {row.fold}")
 
 
-def divided(rows: Iterable[Row]) -> list[str]:
-    """The groups that stand in more than one part."""
+def torn(rows: Iterable[Row]) -> list[str]:
+    """That groups, or stretches of one file, stand in more than one part: a sentence, if there are any."""
     parts: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        parts[group_of(row)].add(part_of(row))
-    return sorted(group for group, its in parts.items() if len(its) > 1)
+        for name in {group_of(row), str(row.path)}:
+            parts[name].add(part_of(row))
+            groups[name].add(group_of(row))
+    names = sorted(name for name, its in parts.items() if len(its) > 1)
+    # A file is not named beside the group that it is of.
+    names = [name for name in names if groups[name] == {name} or groups[name].isdisjoint(names)]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    named = f"{', '.join(names[:MOST_NAMED])}{more}"
+    said = f"pieces of one recording stand in several parts, so that a test measures memory: {named}"
+    return [said] if names else []
 
 
 def count_clips(count: int) -> str:

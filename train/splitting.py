@@ -64,7 +64,7 @@ def deal(rows: Sequence[Row], shares: Mapping[str, float], *, seed: int = 0) -> 
     for name in sorted(names, key=lambda name: -groups[name].total()):
         if name not in place:
             put(name, min(shares, key=lambda part: _worse(groups[name], have[part], wanted[part])))
-    return [place[name] for name in _names(rows)]
+    return [place[name] for name in recordings_of(rows)]
 
 
 def _worse(counts: Counter[str], have: Counter[str], wanted: Mapping[str, float]) -> float:
@@ -75,8 +75,8 @@ def _worse(counts: Counter[str], have: Counter[str], wanted: Mapping[str, float]
     )
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    """The group of each row; where groups share a file, they are one."""
+def recordings_of(rows: Sequence[Row]) -> list[str]:
+    """What each row is never parted from: its group; where groups share a file, they are one."""
     first: dict[str, str] = {}
     for row in rows:
         # A file that was listed in two groups ties them together.
@@ -98,6 +98,6 @@ def _join(parents: dict[str, str], one: str, other: str) -> None:
 def _groups(rows: Sequence[Row]) -> dict[str, Counter[str]]:
     """How many rows of each label each group has."""
     groups: dict[str, Counter[str]] = defaultdict(Counter)
-    for name, row in zip(_names(rows), rows, strict=True):
+    for name, row in zip(recordings_of(rows), rows, strict=True):
         groups[name].update(species_of(row))
     return dict(groups)

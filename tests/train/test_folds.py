@@ -50,6 +50,18 @@ def test_without_folds_there_is_nothing_to_do() -> None:
 def test_a_group_in_two_folds_is_refused() -> None:
     with pytest.raises(UserError, match="'g10' stands in the folds 1 and 2"):
         list(folds([*ROWS, Row(Path("x.wav"), (), group="g10", fold=2)]))
+    with pytest.raises(
+        UserError, match="'g10' stands in fold 1 and in none, so that it is trained on always"
+    ):
+        list(folds([*ROWS, Row(Path("x.wav"), (), group="g10")]))
+
+
+def test_a_file_in_two_folds_is_refused() -> None:
+    stretch = Row(Path("10.wav"), ("Testus altus",), start=3.0, fold=2)
+    with pytest.raises(UserError, match=r"file '10\.wav' stands in the folds 1 and 2"):
+        list(folds([*ROWS, stretch]))
+    with pytest.raises(UserError, match=r"file '10\.wav' stands in fold 1 and in none"):
+        list(folds([*ROWS, replace(stretch, group="elsewhere", fold=None)]))
 
 
 def test_models_are_trained_without_their_test_and_calibrated_on_neither(tmp_path: Path) -> None:

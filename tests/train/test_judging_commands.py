@@ -154,6 +154,17 @@ def test_rows_without_a_split_are_what_is_learnt_from(best: Path, manifest: Path
     assert "no rows for test: those for train are judged too" in result.stderr
 
 
+def test_fit_says_that_recordings_are_divided(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(manifest, [replace(row, group="one afternoon") for row in read_manifest(manifest)])
+    with pytest.raises(UserError, match="holds no whole epoch"):  # it need not learn for that
+        main.main(["fit", str(manifest), "--resume", "-o", str(tmp_path / "out")], standalone_mode=False)
+    assert capsys.readouterr().err == (
+        "note: pieces of one recording stand in several parts, so that a test measures memory: one afternoon\n"
+    )
+
+
 @pytest.fixture
 def by_fold(best: Path) -> Path:
     """The same, as if it had been trained on neither of the two folds."""

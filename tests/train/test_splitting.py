@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from train.manifest import Row
-from train.parts import fold, keep, split
+from train.parts import fold, keep, split, torn
 from train.splitting import deal, group_of
 
 THIRDS = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -95,6 +96,25 @@ def test_a_row_without_a_part_follows_its_recording() -> None:
     ]
     kin = [Row(Path(f"kin{n}.wav"), ("a",), group="g9") for n in range(30)]
     assert {one.split for one in keep([*placed, *kin], seed=0)[10:]} == {"test"}
+
+
+def test_what_is_of_one_file_stays_together_whatever_its_groups_are() -> None:
+    placed = [replace(row(n, "a"), split="train" if n < 8 else "validation") for n in range(10)]
+    loose = [Row(placed[0].path, ("a",), start=3.0 * n, group=f"g{n}") for n in range(1, 30)]
+    tied = [Row(Path(f"tied{n}.wav"), ("a",), group=f"g{n}") for n in range(1, 30)]
+    assert {one.split for one in keep([*placed, *loose, *tied], seed=0)[10:]} == {"train"}
+
+
+def test_a_recording_in_several_parts_is_named_once() -> None:
+    here = [Row(Path("a.wav"), ("a",), group="monday", split=part) for part in ("train", "test")]
+    there = [
+        Row(Path("b.wav"), ("a",), start=start, split=part) for start, part in ((0, "train"), (3, "test"))
+    ]
+    ties = [Row(Path("c.wav"), ("a",), group=part, split=part) for part in ("train", "test")]
+    assert torn([*here, *there, *ties]) == [
+        "pieces of one recording stand in several parts, so that a test measures memory: b.wav, c.wav, monday"
+    ]
+    assert not torn([here[0], there[0], ties[1]])
 
 
 def test_without_validation_there_is_none() -> None:

@@ -86,8 +86,9 @@ def fit(
     with refused_by_all():
         rows = read_manifest(manifest)
         train_rows, validation_rows = split(rows, settings)
-    if leads() and not validation_rows:
-        click.echo(_without_validation(rows, settings), err=True)
+    if leads():
+        for note in _notes(rows, settings):
+            click.echo(f"note: {note}", err=True)
     try:
         trained = fit(settings, train_rows, validation_rows, output, resume=resume, cache=cache)
     except KeyboardInterrupt:
@@ -103,12 +104,20 @@ def fit(
         click.echo(f"{output / BEST}: epoch {trained.metrics['epoch']:.0f}{note}")
 
 
-def _without_validation(rows: Sequence[Row], settings: Settings) -> str:
+def _notes(rows: Sequence[Row], settings: Settings) -> list[str]:
+    """What makes an honest judgement of what will be learnt unlikely, a sentence each."""
+    from dataclasses import replace
+
+    from train.parts import torn
     from train.sampling import divided
 
-    if len(divided(rows, settings)["train"]) == len(rows) and any(row.fold is not None for row in rows):
-        return (
-            "note: all folds are trained on, which leaves nothing to test by: keep some back with --set test_fold=1 "
+    parts = divided(rows, settings)
+    notes = torn(replace(row, split=part) for part, its in parts.items() for row in its)
+    if len(parts["train"]) == len(rows) and any(row.fold is not None for row in rows):
+        notes.append(
+            "all folds are trained on, which leaves nothing to test by: keep some back with --set test_fold=1 "
             "--set validation_fold=2, or cross-validate with `evaluate --folds`"
         )
-    return "note: there is nothing to validate by: all epochs are gone through, and the last is kept"
+    elif not parts["validation"]:
+        notes.append("there is nothing to validate by: all epochs are gone through, and the last is kept")
+    return notes
