@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import soundfile
 from playwright.sync_api import expect
 
 from birdwatchd.web.live import HEADER
@@ -196,7 +198,7 @@ def test_the_picture_moves_but_for_those_who_do_not_want_that(browser: Browser, 
 @pytest.fixture
 def own(tmp_path: Path, tiny_bundle: Path) -> Iterator[Station]:
     with running_station(
-        tmp_path, tiny_bundle, config=CONFIG.replace("actions:\n", AWAY), seconds=120
+        tmp_path, tiny_bundle, config=CONFIG.replace("actions:\n", AWAY), seconds=600
     ) as there:
         yield there
 
@@ -242,7 +244,10 @@ def test_a_daemon_that_hangs_is_missed_too(page: Page, own: Station) -> None:
 def test_real_birds_are_marked_and_again_after_a_restart(
     page: Page, tmp_path: Path, birdnet_bundle: Path
 ) -> None:
-    config = SURVEY.format(bundle=birdnet_bundle, sound=SHARED / "soundscapes" / "monitoR_survey.wav")
+    # Again and again: it takes seconds until the page has found a daemon that has begun anew.
+    survey, rate = soundfile.read(SHARED / "soundscapes" / "monitoR_survey.wav")
+    soundfile.write(tmp_path / "survey.wav", np.tile(survey, 15), rate)
+    config = SURVEY.format(bundle=birdnet_bundle, sound=tmp_path / "survey.wav")
     with running_station(tmp_path, birdnet_bundle, config=config, seconds=10) as there:
         live(page, there.url)
         see_one_marked(page)
