@@ -21,6 +21,7 @@ from train.listener import load_trained
 from train.manifest import read_manifest
 from train.platt import EPSILON
 from train.quiet import quiet_check, refuse_noisy
+from train.sampling import divided
 from train.segments import segments
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from train.manifest import Row
     from train.platt import Line
     from train.quiet import Quiet
+    from train.settings import Settings
 
 MAY_DIFFER = 1e-5
 """How far a score of the bundle may lie from the network's."""
@@ -167,16 +169,17 @@ def make_bundle(
 
     Args:
         checkpoint: of `fit`; its calibration lies beside it, if it has one.
-        path: where the bundle goes. What was there stays there when the new one is refused.
+        path: where the bundle goes. What was there stays there when the new one is refused, or when it is not to be replaced.
         clips: the manifest it was trained with.
         origin: for the card.
         limit: score that silence and noise must stay below, and each label's threshold; None: it is written whatever it hears.
         show: given what the model makes of silence and noise, before it is refused for it.
 
     Raises:
-        UserError: the model hears a bird in noise, or the bundle does not score as it does.
+        UserError: the model hears a bird in noise, the bundle does not score as it does, or would replace what was not made by this.
     """
     trained = load_trained(checkpoint)
+    refuse_to_replace(path, trained.settings)
     calibration = read_calibration(checkpoint, trained.labels)
     rows = read_manifest(clips)
     module = module_of(trained.network, calibration)
@@ -201,6 +204,23 @@ def make_bundle(
         )
     write_bundle(traced, path, card, checkpoint)
     return difference
+
+
+def refuse_to_replace(path: Path, settings: Settings) -> None:
+    """Refuse to write over the backbone of the model, without which its checkpoint is worth nothing, and over what is no export.
+
+    Raises:
+        UserError: `path` is one of these.
+    """
+    if settings.network == "birdnet" and path.exists() and path.samefile(find(settings.bundle)):
+        raise UserError(
+            f"{path} is the backbone that the model is built on: give the new bundle another name"
+        )
+    if path.exists() and not kept_checkpoint(path).exists():
+        raise UserError(
+            f"{path} was not made by `export`, as no checkpoint lies beside it: give the new bundle another name, or move "
+            "that one away"
+        )
 
 
 def real_segments(rows: Sequence[Row], sample_rate: int, seconds: float) -> NDArray[np.float32]:
@@ -251,7 +271,9 @@ def _card(
             {
                 "name": origin.data or "own recordings",
                 "licence": origin.data_licence,
-                "clips": sum(row.split in ("", "train") for row in rows),
+                "clips": len(
+                    trained.learnt.train if trained.learnt else divided(rows, trained.settings)["train"]
+                ),
             },
         ),
         metrics={key: float(value) for key, value in trained.metrics.items() if math.isfinite(value)},

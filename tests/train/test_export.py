@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,15 +15,25 @@ from birdwatchd.model.saving import save
 from tests.train.stand_in import LABELS, RATE, SECONDS, StandIn, tone
 from train import checkpoint
 from train.calibration import Calibration, calibration_path, write_calibration
-from train.export import MAY_DIFFER, Origin, kept_checkpoint, make_bundle, module_of, parity, trace
+from train.export import (
+    MAY_DIFFER,
+    Origin,
+    kept_checkpoint,
+    make_bundle,
+    module_of,
+    parity,
+    refuse_to_replace,
+    trace,
+)
 from train.fit import fit
+from train.learnt import Learnt
 from train.listener import listen
 from train.manifest import Row, read_manifest, write_manifest
 from train.networks import build
 from train.platt import Line
 from train.progress import Display
 from train.quiet import Quiet, quiet_check, refuse_noisy
-from train.settings import load_settings
+from train.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,10 +176,48 @@ def test_a_threshold_below_the_limit_counts() -> None:
 
 def test_a_refused_model_leaves_what_was_there(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.pt").write_bytes(b"the old one")
+    kept_checkpoint(tmp_path / "mine.pt").write_bytes(b"of the old one")
     with pytest.raises(UserError, match="--force"):
         make(trained, tmp_path / "mine.pt", sounds(tmp_path), limit=0.0)
     assert (tmp_path / "mine.pt").read_bytes() == b"the old one"
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_bundle_that_export_did_not_make_is_not_written_over(
+    trained: Path, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    clips = sounds(tmp_path)
+    other = tmp_path / "other.pt"
+    other.write_bytes(tiny_bundle.read_bytes())
+    with pytest.raises(UserError, match=r"other\.pt was not made by `export`"):
+        make(trained, other, clips)
+    kept_checkpoint(other).write_bytes(b"")
+    settings = Settings.model_validate({"network": "birdnet", "bundle": str(other)})
+    with pytest.raises(UserError, match=r"other\.pt is the backbone"):
+        refuse_to_replace(other, settings)
+    assert other.read_bytes() == tiny_bundle.read_bytes()
+    refuse_to_replace(tmp_path / "new.pt", settings)
+    refuse_to_replace(other, load_settings(None, ["network=cnn"]))
+
+
+def test_the_card_counts_the_clips_that_were_trained_on(tmp_path: Path) -> None:
+    clips = sounds(tmp_path)
+    rows = [replace(row, fold=number % 3) for number, row in enumerate(read_manifest(clips)[:4])]
+    write_manifest(clips, rows)
+    settings = load_settings(
+        None,
+        ["network=cnn", f"sample_rate={RATE}", f"seconds={SECONDS}", "hop_seconds=1", "test_fold=0",
+         "validation_fold=1"],
+    )  # fmt: skip
+    network = build(settings, 2)
+
+    def counted(name: str, learnt: Learnt | None) -> object:
+        checkpoint.save(tmp_path / "best.pt", network, LABELS, settings, learnt=learnt)
+        make(tmp_path / "best.pt", tmp_path / name, clips)
+        return read_card(tmp_path / name).trained_on[0]["clips"]
+
+    assert counted("old.pt", None) == 1
+    assert counted("new.pt", Learnt(torch.zeros((3, 3)), torch.zeros((0, 3)), "")) == 3
 
 
 class Drifting(StandIn):

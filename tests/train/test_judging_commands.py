@@ -322,4 +322,9 @@ def test_export_tells_how_to_go_on(best: Path, manifest: Path, tmp_path: Path) -
     )
     assert result.exit_code == 0
     assert "noise at -10 dBFS" in result.stdout
+    assert "in place of" not in result.stdout
     assert (tmp_path / "mine.pt").is_file()
+    again = command(
+        "export", best, tmp_path / "mine.pt", "--clips", manifest, "--licence", "CC0-1.0", "--force"
+    )
+    assert "mine.pt, in place of the one that was there; try" in again.stdout

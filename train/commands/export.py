@@ -32,7 +32,8 @@ def export(checkpoint: Path, output: str, **options: object) -> None:
 
     BUNDLE is a path that ends in .pt, or a name: then it goes into the models folder, where `model: {bundle: NAME}` of
     the daemon's config finds it. It is written only if it scores real clips as the network does, within 1e-5, and if it hears
-    nothing in silence and in noise at five levels. The checkpoint is kept beside it.
+    nothing in silence and in noise at five levels. The checkpoint is kept beside it. Another that was exported before is
+    replaced; BirdNET and other bundles are not.
 
     \b
     Examples:
@@ -57,6 +58,7 @@ def export(checkpoint: Path, output: str, **options: object) -> None:
     origin = Origin(
         *(str(options[name]) for name in ("version", "licence", "data", "data_licence", "source"))
     )
+    instead = ", in place of the one that was there" if path.exists() else ""
     difference = make_bundle(
         checkpoint,
         path,
@@ -67,6 +69,6 @@ def export(checkpoint: Path, output: str, **options: object) -> None:
     )
     click.echo(f"scores real clips as the network does, within {difference:.1e}")
     click.echo(
-        f"written to {path}; try `birdwatchd-train predict {path} RECORDING`, or name it in the config:"
+        f"written to {path}{instead}; try `birdwatchd-train predict {path} RECORDING`, or name it in the config:"
     )
     click.echo(f"  model:\n    bundle: {path.stem if named else path}")
