@@ -48,6 +48,8 @@ class Cut:
     low_hz: float = LOW_HZ
     annotations: tuple[Annotation, ...] | None = None
     """Cut around these, with their labels."""
+    again: bool = False
+    """Also what was thrown away, or moved, since it was cut before."""
 
 
 class Cutter:
@@ -64,8 +66,12 @@ class Cutter:
         self._alone = alone
         self.complaints: list[str] = []
         """What was wrong with recordings that were cut as far as they go."""
+        self.gone = 0
+        """Clips that were not cut again, as somebody has thrown them away or moved them."""
         manifest = folder / MANIFEST
-        self._rows = {row.path.resolve(): row for row in read_manifest(manifest)} if manifest.exists() else {}
+        before = read_manifest(manifest, may_be_gone=True) if manifest.exists() else []
+        self._rows = {row.path.resolve(): row for row in before}
+        self._gone = set() if cut.again else {path for path in self._rows if not path.is_file()}
 
     @property
     def rows(self) -> list[Row]:
@@ -73,7 +79,7 @@ class Cutter:
         return [self._rows[path] for path in sorted(self._rows)]
 
     def cut(self, recording: Path, label: str) -> list[Row]:
-        """Cut one recording; clips that it gave before are written again.
+        """Cut one recording; clips that it gave before are written again where they still are.
 
         Raises:
             RecordingError: it cannot be read.
@@ -84,6 +90,9 @@ class Cutter:
         for (start, end), samples, rate in self._pieces(recording, sorted(places)):
             labels = places[start, end]
             row = Row(self._path(recording, labels, (start, end)), labels, group=str(recording.resolve()))
+            if row.path.resolve() in self._gone:
+                self.gone += 1
+                continue
             _write(row.path, samples, rate, self._cut.format)
             self._rows[row.path.resolve()] = row
             made.append(row)

@@ -46,11 +46,12 @@ class Row:
     """`train`, `validation`, `test`, or empty."""
 
 
-def read_manifest(path: Path) -> list[Row]:
+def read_manifest(path: Path, *, may_be_gone: bool = False) -> list[Row]:
     """The rows of the manifest at `path`, with whole paths. That a few of their files are gone is for the reader to find.
 
     Raises:
-        UserError: it is missing, no manifest, holds a mistake (`file:line: what`), or none of its files exists.
+        UserError: it is missing, no manifest, holds a mistake (`file:line: what`), or none of its files exists, unless all
+            `may_be_gone`.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -66,7 +67,7 @@ def read_manifest(path: Path) -> list[Row]:
     if not rows:
         raise UserError(f"the manifest {path} has no rows: make it again with `birdwatchd-train list`")
     _check_spelling(path, rows)
-    if not any(row.path.is_file() for row in rows):
+    if not may_be_gone and not any(row.path.is_file() for row in rows):
         raise UserError(
             f"none of the {len(rows)} files in {path} exists, the first is {rows[0].path}: put the manifest back "
             "where its paths count from, or make it again with `birdwatchd-train list`"

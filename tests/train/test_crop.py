@@ -82,6 +82,43 @@ def test_the_second_cut_adds_to_the_first_and_replaces_its_own(tmp_path: Path) -
     assert len({row.group for row in rows}) == 2
 
 
+def test_what_was_thrown_away_or_moved_is_not_cut_again(tmp_path: Path) -> None:
+    recordings, clips = tmp_path / "recs", tmp_path / "clips"
+    write(recordings / "a" / "one.wav", noise(9, seed=1))
+    run(recordings, "-o", clips)
+    (clips / "a" / "one__0.000-3.000.wav").unlink()
+    (clips / "b").mkdir()
+    (clips / "a" / "one__3.000-6.000.wav").rename(clips / "b" / "one__3.000-6.000.wav")
+    write(recordings / "a" / "two.wav", noise(3, seed=2))
+    for _ in range(2):  # also after it was written down again
+        result = run(recordings, "-o", clips)
+        assert "thrown away or moved since: 2 clips (--again cuts them too)" in result.stderr
+        assert result.stdout == f"2 clips from 2 recording(s) in {clips}\n"
+        assert {str(path.relative_to(clips)) for path in clips.rglob("*.wav")} == {
+            "a/one__6.000-9.000.wav",
+            "a/two__0.000-3.000.wav",
+            "b/one__3.000-6.000.wav",
+        }
+    for path in clips.rglob("*.wav"):
+        path.unlink()
+    result = run(recordings, "-o", clips)
+    assert "no clip from" not in result.stderr
+    assert result.stdout == f"0 clips from 0 recording(s) in {clips}\n"
+    assert run(recordings, "-o", clips, "--again").stdout == f"4 clips from 2 recording(s) in {clips}\n"
+
+
+def test_clips_are_not_cut_into_clips(tmp_path: Path) -> None:
+    write(tmp_path / "recs" / "a" / "one.wav", noise(9, seed=1))
+    clips = tmp_path / "recs" / "clips"
+    run(tmp_path / "recs", "-o", clips)
+    result = run(tmp_path / "recs", "-o", clips, "--seconds", 1)
+    assert f"not cut, as clips go there: 3 files in {clips}" in result.stderr
+    assert result.stdout == f"9 clips from 1 recording(s) in {clips}\n"
+    assert [path.name for path in clips.iterdir() if path.is_dir()] == ["a"]
+    with pytest.raises(UserError, match="are clips, not recordings: name another folder"):
+        run(clips, "-o", clips)
+
+
 def test_only_what_stands_out_is_cut(tmp_path: Path) -> None:
     sound = noise(60, rate=16_000, level=0.005)
     for at in (10.0, 40.0):

@@ -64,12 +64,14 @@ _SHOWN = 5
     show_default=True,
     help="wav and flac lose nothing; mp3, aac and opus need ffmpeg.",
 )
+@click.option("--again", is_flag=True, help="Cut also what was thrown away or moved since it was cut before.")
 def crop(recordings: Sequence[Path], **options: Any) -> None:
     """Cut RECORDINGS, files or folders, into clips of one length, mono, 16 bit, at the recording's own rate.
 
     In a folder with a folder for each class, the class is the label. Steady rain or wind has no activity: cut background
     without --activity. A clip is named RECORDING__FROM-TO, and
-    manifest.csv says what it was cut from, so that `birdwatchd-train list` never parts pieces of one recording.
+    manifest.csv says what it was cut from, so that `birdwatchd-train list` never parts pieces of one recording. Clips that you
+    threw away, or moved, are not cut again.
 
     \b
     Examples:
@@ -79,26 +81,23 @@ def crop(recordings: Sequence[Path], **options: Any) -> None:
       birdwatchd-train crop dawn.wav --annotations detections.csv --format flac
       birdwatchd-train crop wind.mp3 --label background --step 1.5
     """
-    from birdwatchd.analysis.files import find
     from birdwatchd.errors import RecordingError, UserError
     from train.crop import MANIFEST, Cutter
     from train.manifest import write_manifest
 
     cut = _cut(options)
-    jobs = [
-        (file.path, _label(file.path, source, options["label"], cut))
-        for source in recordings
-        for file in find([source])
-    ]
+    jobs = _jobs(recordings, options, cut)
     cutter = Cutter(options["output"], cut, alone=len(jobs) == 1)
-    made, failures, barren = 0, [], []
+    made, fruitful, failures, barren = 0, 0, [], []
     try:
         with _progress() as bar:
             for recording, label in bar.track(jobs, description="cutting"):
                 try:
+                    gone = cutter.gone
                     count = len(cutter.cut(recording, label))
                     made += count
-                    if not count:
+                    fruitful += count > 0
+                    if not count and cutter.gone == gone:
                         barren.append(recording)
                 except RecordingError as error:
                     failures.append(str(error))
@@ -107,7 +106,7 @@ def crop(recordings: Sequence[Path], **options: Any) -> None:
         if cutter.rows:
             write_manifest(options["output"] / MANIFEST, cutter.rows)
     _tell(cutter, failures, cut, jobs)
-    if not made:
+    if not made and not cutter.gone:
         raise UserError(
             f"no clip was cut from {len(jobs)} recording(s): {failures[0] if failures else _why_nothing(cut)}"
         )
@@ -117,7 +116,6 @@ def crop(recordings: Sequence[Path], **options: Any) -> None:
             say(f"  {recording}")
         if len(barren) > _SHOWN:
             say(f"  … and {len(barren) - _SHOWN} more")
-    fruitful = len(jobs) - len(failures) - len(barren)
     click.echo(f"{made} clips from {fruitful} recording(s) in {options['output']}")
 
 
@@ -148,7 +146,29 @@ def _cut(options: dict[str, Any]) -> Cut:
         annotations=tuple(one for path in options["annotations"] for one in read_annotations(path))
         if annotated
         else None,
+        again=options["again"],
     )
+
+
+def _jobs(recordings: Sequence[Path], options: dict[str, Any], cut: Cut) -> list[tuple[Path, str]]:
+    """What to cut, with its label; what lies where the clips go is none of it.
+
+    Raises:
+        UserError: nothing is left, or the label of one is not known.
+    """
+    from birdwatchd.analysis.files import find
+    from birdwatchd.errors import UserError
+
+    found = [(file.path, source) for source in recordings for file in find([source])]
+    output = options["output"].resolve()
+    outside = [one for one in found if not one[0].resolve().is_relative_to(output)]
+    if not outside:
+        raise UserError(
+            f"what lies in {options['output']} are clips, not recordings: name another folder for the clips (--output)"
+        )
+    if len(outside) < len(found):
+        say(f"not cut, as clips go there: {len(found) - len(outside)} files in {options['output']}")
+    return [(path, _label(path, source, options["label"], cut)) for path, source in outside]
 
 
 def _label(recording: Path, source: Path, label: str | None, cut: Cut) -> str:
@@ -178,6 +198,10 @@ def _progress() -> Any:
 def _tell(cutter: Cutter, failures: Sequence[str], cut: Cut, jobs: Sequence[tuple[Path, str]]) -> None:
     for complaint in cutter.complaints:
         say(f"cut as far as it goes: {complaint}")
+    if cutter.gone:
+        say(
+            f"not cut again, as they were thrown away or moved since: {cutter.gone} clips (--again cuts them too)"
+        )
     if failures and len(jobs) > 1:
         say(f"skipped, cannot be read: {len(failures)}")
         for failure in failures:
