@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
+from birdwatchd.errors import StoreError
 from birdwatchd.store import detections
 from birdwatchd.store.cells import from_text, to_text
+from birdwatchd.store.faults import sentence
 from birdwatchd.trust import EARLIEST, PROBATION, STEP_SECONDS, STRADDLING_SECONDS, ClockStep, Trust
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
     from datetime import datetime
 
@@ -117,8 +119,7 @@ def take_up(database: Database, boot: str, offset: float, now: datetime) -> None
     """Before a run: the clock may have been set since the last one of this boot, while nobody looked.
 
     Raises:
-        sqlite3.Error: nothing was written.
-        StoreError: the database cannot be read.
+        StoreError: it cannot be read or written; nothing was.
     """
     last = database.rows(
         "SELECT boot_offset, started_utc FROM runs WHERE boot = ? AND boot <> '' ORDER BY rowid DESC LIMIT 1",
@@ -131,10 +132,13 @@ def take_up(database: Database, boot: str, offset: float, now: datetime) -> None
     age = (before - from_text(last[0]["started_utc"])).total_seconds()
     if abs(seconds) <= STEP_SECONDS or Trust().wrong_from([ClockStep(0, before, seconds, age)]) is None:
         return
-    with database.transaction() as connection:
-        count = correct_runs(connection, boot, last[0]["boot_offset"], seconds)
-        move_deliveries(connection, before, seconds)
-        renew_deliveries(connection, now)
+    try:
+        with database.transaction() as connection:
+            count = correct_runs(connection, boot, last[0]["boot_offset"], seconds)
+            move_deliveries(connection, before, seconds)
+            renew_deliveries(connection, now)
+    except sqlite3.Error as error:
+        raise StoreError(sentence(error, database.path)) from error
     logger.warning(
         "the clock was set while the daemon was off: runs since the boot are dated anew",
         seconds=round(seconds, 3),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from birdwatchd.actions import ActionConfig
 from birdwatchd.dispatch.restraint import Restraint
+from birdwatchd.errors import StoreError
 from birdwatchd.store import dating, detections, runs, traces
 from birdwatchd.store.database import Database
 from birdwatchd.store.deliveries import Order
@@ -247,6 +248,17 @@ def test_earlier_runs_of_the_same_boot_had_the_same_clock(tmp_path: Path, boot: 
     assert [one.start for one in found] == (right if boot == "this" else wrong)
     assert [one.dating for one in found][-1] == "corrected"
     station.close()
+
+
+def test_a_disk_on_which_nothing_can_be_dated_anew_is_said_in_one_sentence(tmp_path: Path) -> None:
+    heard_by(tmp_path, "run-1", EPOCH, "this", 10)
+    with Database.open(tmp_path / "db") as database:
+        database.rows("PRAGMA query_only = 1")
+        with pytest.raises(StoreError, match="read-only"):
+            dating.take_up(database, "this", DAWN.timestamp(), DAWN)
+        assert [one.start for one in detections.find(database, detections.Choice())] == [
+            EPOCH + timedelta(seconds=10)
+        ]
 
 
 @pytest.mark.parametrize(
