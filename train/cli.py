@@ -49,7 +49,7 @@ class Commands(commands.Commands):
                     raise UserError(error.format_message()) from error
             except (click.exceptions.Exit, click.Abort):
                 raise
-            except (MemoryError, RuntimeError, OSError) as error:
+            except (MemoryError, RuntimeError, OSError, ImportError) as error:
                 from train.memory import SHORT, is_out_of_memory
 
                 if is_out_of_memory(error):

@@ -61,7 +61,7 @@ def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
     """
     try:
         from matplotlib.figure import Figure
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise UserError(
             "matplotlib, which draws the curves, is missing: pip install 'birdwatchd[train]'"
         ) from error

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 STEPS = 8
 """So many batches are tried: more than are read ahead."""
+_SAID = (
+    "out of memory",
+    "can't allocate memory",
+    "could not create a memory",  # oneDNN, which has only so many words for whatever it lacks
+    "could not create a primitive",
+    "could not execute a primitive",
+    "bad_alloc",
+    "failed to map segment",  # the system, of a library
+)
+"""What is said of it in errors that are not only of this."""
 SHORT = (
     "there is not enough memory here: end other programs, or take a smaller network, shorter seconds, or fewer octaves or "
     "members"
@@ -80,12 +90,12 @@ def in_pieces(compute: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is that; torch raises RuntimeErrors, and a file that cannot be mapped an OSError."""
+    """Whether it is that; torch raises RuntimeErrors, a file that cannot be mapped an OSError, a library an ImportError."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     said = str(error)
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+        isinstance(error, RuntimeError | ImportError) and any(words in said for words in _SAID)
     )
 
 

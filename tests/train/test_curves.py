@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+import pytest
+
+from birdwatchd.errors import UserError
 from train.curves import Curves
 
 if TYPE_CHECKING:
@@ -27,3 +32,15 @@ def test_nothing_is_drawn_of_a_training_that_went_on_no_further(tmp_path: Path) 
     curves = Curves(tmp_path / "curves.png")
     curves.draw()
     assert not (tmp_path / "curves.png").exists()
+
+
+def test_matplotlib_is_said_to_be_missing_only_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves = Curves(tmp_path / "curves.png")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", ModuleType("half imported, as memory was short"))
+    with pytest.raises(ImportError, match="Figure"):
+        curves.follow([{"epoch": 1.0, "loss": 1.0}])
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UserError, match=r"matplotlib, which draws the curves, is missing: pip install"):
+        curves.follow([{"epoch": 1.0, "loss": 1.0}])

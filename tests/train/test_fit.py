@@ -287,14 +287,19 @@ def test_a_corrupt_file_is_left_out_and_named(
     assert "1 of 13 training clips were left out" in told
 
 
+@pytest.mark.parametrize(
+    "short",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("could not create a primitive")],
+    ids=["CUDA", "oneDNN"],
+)
 def test_out_of_memory_names_a_batch_size_that_fits(
-    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: Exception
 ) -> None:
     forward = loop.Learner.forward
 
     def short_of_memory(learner: loop.Learner, inputs: torch.Tensor, *others: Any) -> torch.Tensor:
         if len(inputs) > 3 and learner.training:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise short
         return forward(learner, inputs, *others)
 
     monkeypatch.setattr(loop.Learner, "forward", short_of_memory)
