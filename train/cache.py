@@ -11,7 +11,8 @@ import functools
 import hashlib
 import os
 import struct
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import platformdirs
@@ -20,8 +21,11 @@ import soxr
 from birdwatchd.audio.decoding import open_sound
 from birdwatchd.audio.mix import mix
 from birdwatchd.errors import RecordingError, UserError
+from birdwatchd.on_disk import whole
+from train.memory import is_out_of_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -51,7 +55,7 @@ class SoundCache:
             UserError: the cache cannot be written.
         """
         key = f"{content_of(path)}-{self.sample_rate}"
-        if not (self.folder / key).is_file():
+        if not _is_whole(self.folder / key):
             self._write(key, decode(path, self.sample_rate))
         return key
 
@@ -72,19 +76,27 @@ class SoundCache:
     def _write(self, key: str, samples: NDArray[np.float32]) -> None:
         scale = float(np.abs(samples).max(initial=0.0)) / 32767 or 1.0
         content = np.round(samples / scale).astype("<i2")
-        part = self.folder / f".{key}.{os.getpid()}.{id(samples)}.part"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(HEADER.pack(MARK, scale, len(content)))
-                content.tofile(file)
-            part.replace(self.folder / key)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise UserError(
-                f"the cache {self.folder} cannot be written ({error.strerror or error}): make room or name another "
-                "with --cache"
-            ) from error
+        with kept_at(self.folder / key) as file:
+            file.write(HEADER.pack(MARK, scale, len(content)))
+            file.write(content.data)
+
+
+@contextmanager
+def kept_at(path: Path) -> Iterator[BinaryIO]:
+    """A file of the cache to write, whole or not at all; whoever reads it looks whether a power cut has cut it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        with whole(path, lasting=False) as file:
+            yield file
+    except OSError as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"the cache {path.parent} cannot be written ({error.strerror or error}): make room or name another with --cache"
+        ) from error
 
 
 def content_of(path: Path) -> str:
@@ -116,6 +128,20 @@ def decode(path: Path, sample_rate: int) -> NDArray[np.float32]:
         if sound.sample_rate != sample_rate:
             samples = soxr.resample(samples, sound.sample_rate, sample_rate, quality="HQ")
     return samples
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether it is there, and neither empty nor cut."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER.size)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return False
+    if len(header) < HEADER.size:
+        return False
+    mark, _, count = HEADER.unpack(header)
+    return bool(mark == MARK and size == HEADER.size + 2 * count)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 
-from birdwatchd.errors import UserError
 from train import checkpoint
+from train.cache import kept_at
 from train.ear import Ear
 from train.inputs import Waveforms, stage_of
 from train.memory import in_pieces
@@ -85,28 +84,29 @@ def keep_features(windows: Windows, computing: Computing) -> Kept:
     told.update("\0".join(windows.keys).encode())
     told.update(windows.spans.tobytes())
     path = computing.folder / f"features-{told.hexdigest()}.npy"
-    if not path.is_file():
-        computing.folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        order = [
-            np.arange(start, min(start + COMPUTE_BATCH, len(windows)))
-            for start in range(0, len(windows), COMPUTE_BATCH)
-        ]
-        source = Waveforms(windows, computing.settings, computing.device, augmented=False)
-        values: NDArray[np.floating] | None = None
+    values = _read(path)
+    if values is None:
+        _compute_features(path, windows, computing)
+        values = np.load(path, mmap_mode="r")
+    return Kept(values, windows.targets, computing.device)
+
+
+def _compute_features(path: Path, windows: Windows, computing: Computing) -> None:
+    order = [
+        np.arange(start, min(start + COMPUTE_BATCH, len(windows)))
+        for start in range(0, len(windows), COMPUTE_BATCH)
+    ]
+    source = Waveforms(windows, computing.settings, computing.device, augmented=False)
+    with kept_at(path) as file:
         for numbers, (waveforms, _) in zip(order, source.batches(order, ()), strict=True):
             with torch.inference_mode():
                 computed = in_pieces(computing.network.front_end, waveforms).cpu().numpy()
-            if values is None:
-                # Features are large: half precision, and not in memory.
-                shape = (1, len(windows), *computed.shape[1:])
-                values = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
-            values[0, numbers] = computed
+            # Features are large: half precision, and not in memory.
+            few = np.ascontiguousarray(computed, dtype=np.float16)
+            if not numbers[0]:
+                _write_header(file, few.dtype, (1, len(windows), *few.shape[1:]))
+            file.write(few.data)
             computing.advance(len(numbers))
-        assert values is not None  # noqa: S101 - there are windows
-        values.flush()  # type: ignore[attr-defined] # a memmap
-        part.replace(path)
-    return Kept(np.load(path, mmap_mode="r"), windows.targets, computing.device)
 
 
 def keep_embeddings(
@@ -117,7 +117,6 @@ def keep_embeddings(
     They are kept for each row and copy by itself, and what is drawn for it depends on it alone: other rows beside it, as
     in the next fold of a cross-validation, change nothing.
     """
-    computing.folder.mkdir(parents=True, exist_ok=True)
     # Two clips are mixed when they are drawn.
     alone = computing.settings.augment.model_copy(update={"mixup_probability": 0.0})
     settings = computing.settings.model_copy(update={"augment": alone})
@@ -136,7 +135,7 @@ def _embeddings(windows: Windows, computing: Computing, source: Waveforms, mark:
     keys = [_key(windows, numbers, f"{mark} {computing.settings.training.seed}") for numbers in rows]
     paths = [computing.folder / f"embedding-{key}.npy" for key in keys]
     # The same recording may stand in several rows: one of them computes it.
-    missing = list({path: row for row, path in enumerate(paths) if not path.is_file()}.values())
+    missing = list({path: row for row, path in enumerate(paths) if _read(path) is None}.values())
     order: list[NDArray[np.int64]] = []
     seeds: list[tuple[int, ...]] = []
     for row in missing:
@@ -185,29 +184,32 @@ def remembering(network: Network, settings: Settings, folder: Path) -> Callable[
         told = hashlib.blake2b(f"{mark} heard {tuple(waveforms.shape)}".encode(), digest_size=16)
         told.update(waveforms.contiguous().numpy().data)
         path = folder / f"heard-{told.hexdigest()}.npy"
-        if not path.is_file():
+        if _read(path) is None:
             _save(path, network.embed(waveforms).numpy())
         return network.scores(torch.from_numpy(np.load(path)))
 
     return scores
 
 
-def _save(path: Path, values: NDArray[np.floating]) -> None:
-    """Whole or not at all.
-
-    Raises:
-        UserError: there is no room.
-    """
-    whole = path.with_name(f".{path.name}.{os.getpid()}.npy")
+def _read(path: Path) -> NDArray[np.floating] | None:
+    """What is kept at `path`, mapped; None where nothing is, or what a power cut has left of it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(whole, values)
-        whole.replace(path)
-    except OSError as error:
-        whole.unlink(missing_ok=True)
-        raise UserError(
-            f"the cache {path.parent} cannot be written ({error.strerror or error}): make room or name another with --cache"
-        ) from error
+        values: NDArray[np.floating] = np.load(path, mmap_mode="r")
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return values
+
+
+def _save(path: Path, values: NDArray[np.floating]) -> None:
+    with kept_at(path) as file:
+        _write_header(file, values.dtype, values.shape)
+        file.write(np.ascontiguousarray(values).data)
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[np.floating], shape: tuple[int, ...]) -> None:
+    """As `np.save`, which does not say why it could not write."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _told(windows: Windows | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import torch
 from birdwatchd.errors import BundleError
 from birdwatchd.model.bundle import CARD, Card, card_json, parse_card
 from birdwatchd.model.probes import best_scores, probe_segments
+from birdwatchd.on_disk import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,17 +35,9 @@ def save(
     written = card_json(card).encode()
     parse_card(written, path)
     content = module.save_to_buffer({CARD: written, **(extra_files or {})})
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(path) as file:
+            file.write(content)
     except OSError as error:
         raise BundleError(
             f"{path} cannot be written ({error.strerror or error}); mend that or choose another place"

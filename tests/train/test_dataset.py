@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from birdwatchd.errors import RecordingError, UserError
+from tests.train.full import files_of_at_most
 from train.cache import SoundCache
 from train.dataset import windows
 from train.manifest import Row, labels_in
@@ -41,6 +42,28 @@ def test_a_sound_is_decoded_once_and_kept_to_16_bits(tmp_path: Path) -> None:
     copied.write_bytes(path.read_bytes())
     assert cache.add(copied) == key
     assert (tmp_path / "cache" / key).stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize("left", [0, 7, 1000], ids=["empty", "half a header", "half its samples"])
+def test_a_sound_that_a_power_cut_has_cut_is_decoded_anew(tmp_path: Path, left: int) -> None:
+    path = noise(tmp_path / "a.wav", 1.0)
+    kept = tmp_path / "cache" / SoundCache(tmp_path / "cache", 8000).add(path)
+    content = kept.read_bytes()
+    kept.write_bytes(content[:left])
+    assert SoundCache(tmp_path / "cache", 8000).add(path) == kept.name
+    assert kept.read_bytes() == content
+
+
+def test_a_full_disk_leaves_nothing_half_written_in_the_cache(tmp_path: Path) -> None:
+    path = noise(tmp_path / "a.wav", 1.0)
+    with (
+        files_of_at_most(4096),
+        pytest.raises(
+            UserError, match=r"the cache .* cannot be written \(File too large\): make room or name"
+        ),
+    ):
+        SoundCache(tmp_path / "cache", 8000).add(path)
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_other_rates_and_channels_are_brought_to_one(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from birdwatchd.errors import UserError
+from tests.train.full import files_of_at_most
 from train.dataset import windows
 from train.inputs import Waveforms
 from train.kept import Computing, Kept, keep_embeddings, keep_features, remembering
@@ -118,6 +119,40 @@ def test_features_are_kept_as_the_front_end_gives_them(rows: list[Row], tmp_path
     with torch.inference_mode():
         expected = computing(tmp_path).network.front_end(torch.from_numpy(heard.read(5))[None]).numpy()
     assert np.abs(kept.values[0, 5] - expected[0]).max() < 0.02
+
+
+@pytest.mark.parametrize("left", [0, 20, 500], ids=["empty", "half a header", "half its values"])
+def test_what_a_power_cut_has_cut_is_computed_anew(rows: list[Row], tmp_path: Path, left: int) -> None:
+    heard, folder = cut(rows, tmp_path), tmp_path / "kept"
+    here = computing(tmp_path)._replace(folder=folder)
+    expected = [keep(heard, here).values.copy() for keep in (keep_features, keep_embeddings)]
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:left])
+    found = [keep(heard, here).values for keep in (keep_features, keep_embeddings)]
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("keep", [keep_features, keep_embeddings])
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(
+    rows: list[Row], tmp_path: Path, keep: Callable[[Windows, Computing], Kept]
+) -> None:
+    heard, folder = cut(rows, tmp_path), tmp_path / "kept"
+    with (
+        files_of_at_most(256),
+        pytest.raises(UserError, match=r"the cache .*kept cannot be written \(File too large\): make room"),
+    ):
+        keep(heard, computing(tmp_path)._replace(folder=folder))
+    assert not list(folder.iterdir())
+
+
+def test_features_that_are_interrupted_leave_nothing_behind(rows: list[Row], tmp_path: Path) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    heard, folder = cut(rows, tmp_path), tmp_path / "kept"
+    with pytest.raises(KeyboardInterrupt):
+        keep_features(heard, computing(tmp_path)._replace(folder=folder, advance=interrupted))
+    assert not list(folder.iterdir())
 
 
 def test_where_memory_is_short_fewer_are_computed_at_once(
