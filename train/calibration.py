@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from birdwatchd.errors import UserError
+from birdwatchd.on_disk import whole
 from train.platt import Line
 
 if TYPE_CHECKING:
@@ -70,10 +71,9 @@ def write_calibration(checkpoint: Path, calibration: Calibration) -> Path:
             )
         ],
     }
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-        part.replace(path)
+        with whole(path) as file:
+            file.write(json.dumps(content, ensure_ascii=False, indent=1).encode())
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror}): mend that, and calibrate again"

@@ -11,6 +11,7 @@ from birdwatchd.domain import Label
 from birdwatchd.errors import UserError
 from birdwatchd.model import catalog
 from birdwatchd.model.bundle import read_card
+from birdwatchd.on_disk import whole
 from train.learnt import Learnt
 from train.networks import Network, build
 from train.settings import Settings
@@ -70,14 +71,9 @@ def save(
         "progress": dict(progress or {}),
         "learnt": asdict(learnt) if learnt else None,
     }
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.save(content, part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole(path) as file:
+            torch.save(content, file)
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path} cannot be written ({error}): make room or choose another folder") from error
 

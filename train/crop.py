@@ -11,6 +11,7 @@ from birdwatchd.actions.clip_sound import SUFFIXES, encode, to_pcm16
 from birdwatchd.audio.decoding import open_sound
 from birdwatchd.audio.mix import mix
 from birdwatchd.errors import RecordingError, UserError
+from birdwatchd.on_disk import whole
 from train.activity import LOW_HZ, active, levels
 from train.annotations import of_recording
 from train.manifest import Row, read_manifest
@@ -202,9 +203,7 @@ def _heard(annotations: Sequence[Annotation], clip: Stretch) -> tuple[str, ...]:
 def _write(path: Path, samples: NDArray[np.float32], rate: int, form: Format) -> None:
     try:
         sound = encode(to_pcm16(samples), rate, form)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(sound)
-        part.replace(path)
+        with whole(path, lasting=False) as file:
+            file.write(sound)
     except OSError as error:
         raise UserError(f"the clip {path} cannot be written: {error.strerror or error}") from error

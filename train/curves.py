@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from typing import TYPE_CHECKING
 
 from birdwatchd.errors import UserError
+from birdwatchd.on_disk import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +25,13 @@ def write_metrics(path: Path, history: Sequence[dict[str, float]]) -> None:
     Raises:
         UserError: it cannot be written.
     """
+    text = io.StringIO()
+    table = csv.DictWriter(text, fieldnames=list(history[-1]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(history)
     try:
-        with path.open("w", newline="") as file:
-            table = csv.DictWriter(file, fieldnames=list(history[-1]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(history)
+        with whole(path, lasting=False) as file:
+            file.write(text.getvalue().encode())
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}): make room") from error
 
@@ -83,6 +87,7 @@ def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
     if reached.lines:
         reached.legend(loc="lower right")
     try:
-        figure.savefig(path, dpi=120)
+        with whole(path, lasting=False) as file:
+            figure.savefig(file, dpi=120, format="png")
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}): make room") from error

@@ -8,9 +8,8 @@ manifest's folder.
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
-import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from birdwatchd.config.plain import plain
 from birdwatchd.domain import Label
 from birdwatchd.errors import UserError
 from birdwatchd.model.bundle import is_name
+from birdwatchd.on_disk import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,23 +82,15 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
         UserError: it cannot be written, or a label holds what joins labels.
     """
     folder = path.parent.resolve()
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    table.writerows(_cells(row, folder) for row in rows)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", errors="surrogateescape", newline="", dir=path.parent, delete=False
-        ) as file:
-            try:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(COLUMNS)
-                table.writerows(_cells(row, folder) for row in rows)
-                file.flush()
-                os.chmod(file.name, 0o644)  # noqa: PTH101 - what a plain open() would have given
-                os.replace(file.name, path)  # noqa: PTH105 - the name is a string here
-            except BaseException:
-                os.unlink(file.name)  # noqa: PTH108 - as above
-                raise
+        with whole(path) as file:
+            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
     except OSError as error:
-        raise UserError(f"the manifest {path} cannot be written: {error.strerror}") from error
+        raise UserError(f"the manifest {path} cannot be written: {error.strerror or error}") from error
 
 
 def to_label(index: int, name: str) -> Label:

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from birdwatchd.errors import UserError
+from birdwatchd.on_disk import whole
 from train.events import total
 from train.pictures import confusion_png, precision_recall_png
 
@@ -60,13 +61,17 @@ def write_report(
     }
     page = folder / "report.html"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in pictures.items():
-            (folder / name).write_bytes(content)
-        (folder / "metrics.json").write_text(_json(evaluation, events), encoding="utf-8")
-        page.write_text(_page(evaluation, pictures, events, seconds), encoding="utf-8")
+        for path, content in (
+            *((folder / name, picture) for name, picture in pictures.items()),
+            (folder / "metrics.json", _json(evaluation, events).encode()),
+            (page, _page(evaluation, pictures, events, seconds).encode()),
+        ):
+            with whole(path) as file:
+                file.write(content)
     except OSError as error:
-        raise UserError(f"{folder} cannot be written to ({error.strerror}): give another --output") from error
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror or error}): give another --output"
+        ) from error
     return page
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from birdwatchd.errors import UserError
+from birdwatchd.on_disk import whole
 from train import checkpoint
 from train.settings import settings_yaml
 
@@ -44,8 +45,8 @@ def begin(folder: Path, settings: Settings, *, resume: bool) -> checkpoint.Train
                 f"{folder} holds a training already: go on with it (--resume) or name another folder (--output)"
             )
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / SETTINGS).write_text(settings_yaml(settings))
+            with whole(folder / SETTINGS) as file:
+                file.write(settings_yaml(settings).encode())
         except OSError as error:
             raise UserError(
                 f"{folder} cannot be written to ({error.strerror or error}): choose another --output"
@@ -97,7 +98,8 @@ def begin_folds(output: Path, settings: Settings, rows: Sequence[Row], validatio
                     f"{asked[differing]}), interrupted: {advice}"
                 )
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ASKED).write_text(json.dumps(asked, indent=1))
+        with whole(folder / ASKED) as file:
+            file.write(json.dumps(asked, indent=1).encode())
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written to ({error.strerror or error}): choose another --output"

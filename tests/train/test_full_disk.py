@@ -1,0 +1,86 @@
+"""What is there already outlives a disk that is full when it is written anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from birdwatchd.domain import Label
+from birdwatchd.errors import UserError
+from tests.train.full import files_of_at_most
+from tests.train.sounds import noise, write
+from train import checkpoint
+from train.calibration import Calibration, write_calibration
+from train.crop import Cut, Cutter
+from train.curves import draw_curves, write_metrics
+from train.evaluate import evaluation
+from train.manifest import Row, write_manifest
+from train.networks import build
+from train.platt import Line
+from train.report import write_report
+from train.resuming import begin
+from train.scoring import Scored, Scores
+from train.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SETTINGS = Settings.model_validate({"network": "cnn", "sample_rate": 8000, "seconds": 1.0})
+HISTORY = [{"epoch": float(number), "loss": 1.0} for number in range(1, 100)]
+
+
+def a_checkpoint(folder: Path) -> None:
+    checkpoint.save(folder / "best.pt", build(SETTINGS, 1), (Label(0, "Testus", "Testus"),), SETTINGS)
+
+
+def a_calibration(folder: Path) -> None:
+    line = Line(np.ones(20), np.zeros(20))
+    names = tuple(f"Testus {number}" for number in range(20))
+    (folder / "best.pt").touch()
+    write_calibration(folder / "best.pt", Calibration(names, line, np.ones(20), "said"))
+
+
+def a_manifest(folder: Path) -> None:
+    write_manifest(folder / "birds.csv", [Row(folder / f"{number}.wav", ("tit",)) for number in range(100)])
+
+
+def a_report(folder: Path) -> None:
+    rows = [Scored(Row(folder / "a.wav", ("Testus",)), np.ones(1, bool), (0.0,), np.ones((1, 1), np.float32))]
+    write_report(folder, evaluation("a model", ["Testus"], [(Scores(("Testus",), rows, 1), np.ones(1))]))
+
+
+def a_clip(folder: Path) -> None:
+    recording = folder.parent / "a.wav"
+    if not recording.exists():
+        write(recording, noise(3.0))
+    Cutter(folder, Cut(), alone=True).cut(recording, "tit")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        a_checkpoint,
+        a_calibration,
+        a_manifest,
+        a_report,
+        a_clip,
+        lambda folder: draw_curves(folder / "curves.png", HISTORY),
+        lambda folder: write_metrics(folder / "metrics.csv", HISTORY),
+        lambda folder: begin(folder, SETTINGS, resume=False),
+    ],
+    ids=["checkpoint", "calibration", "manifest", "report", "clip", "curves", "metrics", "settings"],
+)
+def test_is_as_it_was(tmp_path: Path, written: Callable[[Path], object]) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    torch.manual_seed(0)
+    written(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert before
+    with files_of_at_most(512), pytest.raises(UserError, match=r"cannot be written"):
+        written(folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
