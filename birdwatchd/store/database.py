@@ -108,13 +108,14 @@ class Database:
         path = path.resolve()
         lock = _lock(path)
         try:
-            try:
-                connection = _open_or_renew(path, backups)
-            except FullError:
-                if give_way is None:
-                    raise
-                give_way()
-                connection = _open_or_renew(path, backups)
+            with _as_a_sentence(path):
+                try:
+                    connection = _open_or_renew(path, backups)
+                except FullError:
+                    if give_way is None:
+                        raise
+                    give_way()
+                    connection = _open_or_renew(path, backups)
             return cls(path, connection, lock, backups=backups)
         except BaseException:
             lock.release()
@@ -210,10 +211,11 @@ class Database:
         with self._sharing.turn:
             if not (damage := self.damage):
                 raise StoreError(f"the database {self.path} could not be reached for a moment")
-            if self._rest is None:
-                self._rest = self._let_go(damage)
-                self._sharing.damage = damage
-            self._connection = begin_anew(self.path, self._rest, seconds=LISTENING_SECONDS)
+            with _as_a_sentence(self.path):
+                if self._rest is None:
+                    self._rest = self._let_go(damage)
+                    self._sharing.damage = damage
+                self._connection = begin_anew(self.path, self._rest, seconds=LISTENING_SECONDS)
             for other in self._sharing.others:
                 other._connection = other._connect_second()  # noqa: SLF001 - it is one of us
             self._identity = identity(self.path)
@@ -298,6 +300,17 @@ def _lock(path: Path) -> WriterLock:
             "make it, or name another file (store.database in the config)"
         ) from error
     return WriterLock(path)
+
+
+@contextmanager
+def _as_a_sentence(path: Path) -> Iterator[None]:
+    """What the disk says to the moving of files, as it would say it to SQLite."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be begun anew ({error.strerror}); check the disk or card"
+        ) from error
 
 
 def _open_or_renew(path: Path, backups: Backups | None) -> sqlite3.Connection:

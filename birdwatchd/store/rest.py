@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -37,9 +38,14 @@ class Rest:
         """
         left = _from_the_beginning(aside, newest)[only_backup:]
         rest = cls(aside.with_name(aside.name + UNREAD), reason, left)
-        rest._write()
-        sync(rest.mark)
-        sync(rest.mark.parent)
+        try:
+            rest._write()
+            sync(rest.mark)
+            sync(rest.mark.parent)
+        except OSError:
+            with suppress(OSError):  # then it is one that says nothing
+                rest.mark.unlink(missing_ok=True)
+            raise
         return rest
 
     @classmethod

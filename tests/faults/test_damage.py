@@ -462,6 +462,35 @@ def test_a_database_that_cannot_be_reached_for_a_while_is_the_same_when_it_is_ba
     assert not list(folder.glob("db.damaged-*"))
 
 
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [("renewal.find_place", errno.EIO), ("renewal.move_aside", errno.EROFS), ("rest.sync", errno.ENOSPC)],
+)
+def test_a_damaged_database_that_cannot_be_moved_just_now_is_begun_anew_later(
+    tmp_path: Path, log: list[Any], place: str, number: int
+) -> None:
+    path, clock = tmp_path / "db", Clock()
+    fill(path, 20)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with Database.open_or_renew(path) as database:
+        recorder = Recorder(database, run_id="run-2", monotonic=clock)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(f"birdwatchd.store.{place}", refuse)
+            database.suspect("damage")
+            recorder.record(detection(100, run_id="run-2"))
+            assert recorder.pending == 1
+            assert os.strerror(number) in recorder.fault
+            assert not list(tmp_path.glob("*.unread"))
+        clock.seconds += 31
+        recorder.record(detection(101, run_id="run-2"))
+        assert recorder.close()
+    assert len(rows(path)) == 22
+    assert len(loud(log)) == 1
+
+
 def out_of_order(*_: object, **__: object) -> None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
