@@ -15,9 +15,10 @@ import structlog
 from birdwatchd.on_disk import sync
 from birdwatchd.store.faults import is_damage, sentence
 from birdwatchd.store.opening import connect
+from birdwatchd.store.rest import Rest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from birdwatchd.config.schema import Store
@@ -174,7 +175,7 @@ class Backups:
             self._read = None
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-        self._let_go(place)
+        self._let_go(place, {rest.backup for rest in Rest.of(path, None)})
         logger.info("backup made", path=str(place), bytes=_size(place))
         return place
 
@@ -203,11 +204,14 @@ class Backups:
         except OSError:
             return []
 
-    def _let_go(self, newest: Path) -> None:
+    def _let_go(self, newest: Path, unread: Collection[str]) -> None:
         # The one just made stays in any case: a clock that went back would have it look like the oldest.
         others = sorted((path for path in self._all() if path != newest), key=lambda path: path.name)
         for path in others[: max(0, len(others) - self._keep + 1)]:
-            path.unlink(missing_ok=True)
+            if (
+                str(path.absolute()) not in unread
+            ):  # the next start takes from it what a damaged database has not
+                path.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """What a power cut left."""

@@ -14,6 +14,7 @@ from birdwatchd.store.backup import Backups
 from birdwatchd.store.database import Database
 from birdwatchd.store.detections import Choice, find
 from birdwatchd.store.recorder import Recorder
+from birdwatchd.store.rest import Rest
 from tests.rows import DAWN, Clock, capture_log, detection
 
 if TYPE_CHECKING:
@@ -179,6 +180,26 @@ def test_a_damaged_copy_is_the_database_s_own_damage(
     assert "the database is damaged, a new one is begun" in [line["event"] for line in log]
     assert len(list(find(database, Choice()))) == 101
     assert DAWN + timedelta(days=1) == later.wall()
+
+
+def test_a_copy_of_which_a_damaged_database_is_still_to_be_made_up_for_stays(
+    tmp_path: Path, recorder: Recorder, database: Database
+) -> None:
+    clock = Clock()
+    recorder.record(detection())
+    first = backups(tmp_path, clock).make(database)
+    assert first is not None
+    rest = Rest.begin(tmp_path / "birds.sqlite.damaged-20260509T044210Z", "damage", first)
+    for _ in range(3):
+        clock.seconds += 86400
+        assert backups(tmp_path, clock).make(database)
+    assert len(names(tmp_path)) == 3
+    assert first.exists()
+    rest.forget()
+    clock.seconds += 86400
+    assert backups(tmp_path, clock).make(database)
+    assert len(names(tmp_path)) == 2
+    assert not first.exists()
 
 
 class Interfering(Backups):
