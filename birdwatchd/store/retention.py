@@ -6,20 +6,22 @@ import os
 import shutil
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
 
-from birdwatchd.actions.clip_files import is_abandoned
-from birdwatchd.store.inside import delete_file, delete_folder
-from birdwatchd.store.shelf import PART, Shelf, order
+from birdwatchd.store.inside import delete_file
+from birdwatchd.store.leftovers import Leftovers
+from birdwatchd.store.shelf import Shelf, order
 from birdwatchd.trust import EARLIEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from birdwatchd.config.schema import Retention as Limits
     from birdwatchd.store.shelf import Contents, Item
@@ -32,12 +34,10 @@ WRITING_SECONDS = 60.0
 """No file takes longer to write."""
 LOOKING_SHARE = 0.1
 """Of the time, at most, is spent on looking through the folder for what may give way."""
-ABANDONED_SECONDS = DAY_SECONDS
-"""Nobody goes on with an hour's recording that was written to so long ago, nor uses a folder."""
-RECORDINGS = "recordings"
-"""Where hours are, below the folder."""
-PICTURE = ".png"
-"""What lies beside a clip and has no sidecar of its own."""
+KNOWN = 1000
+"""So many that may give way are remembered until it is looked through again: all of them would take much memory."""
+BREATH_SECONDS = 0.001
+"""Between two that are deleted, so that whoever wants to write has his turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Gone:
 class Retention:
     """Keeps the clips folder within its limits. For any number of threads.
 
-    The limit holds at every moment, not once an hour: whoever writes asks for room first.
+    The limit holds at every moment, not once an hour: whoever writes asks for room first. Nobody waits while another looks
+    through the folder, which may take minutes.
     """
 
     def __init__(
@@ -78,21 +79,33 @@ class Retention:
         self._is_seasoned = is_seasoned
         self._judged = judged
         self._shelf = Shelf(folder)
+        self._leftovers = Leftovers(folder)
+        self._looking = threading.Lock()
+        """Of whoever looks through the folder; taken before the other."""
         self._lock = threading.Lock()
+        """Of all that follows; for moments."""
         self._size = 0
         """Of all files, or a little more: what was written since the folder was last looked through is added up."""
         self._promised: dict[int, tuple[int, float]] = {}
         """What each thread asked room for last, and when: it may be writing it still."""
-        self._next: Iterator[Item] = iter(())
+        self._next: deque[Item] = deque()
+        """What gives way, in this order."""
+        self._too_old = 0
+        """So many of those, from the first on, go in any case."""
+        self._is_all = True
+        """Whether those are all that may give way."""
         self._left = 0
         """What those take together."""
         self._looked: float | None = None
         self._look_again = 0.0
-        self._is_newer = False
-        """Something was written since."""
+        self._granted = self._known = 0
+        """How often room was given, and how often when it was last begun to look: what was written since is not known yet."""
         self._made_way = Gone()
-        self._unfinished: dict[Path, float] = {}
-        """What was being written when it looked last, and when it was written to."""
+        # While somebody looks through the folder, what he may or may not have seen:
+        self._meanwhile = 0
+        """Bytes that were asked for."""
+        self._went: set[tuple[str, str]] = set()
+        """Folder and stem of what was deleted."""
 
     def limit(self, limits: Limits) -> None:
         """Other limits, from now on."""
@@ -104,22 +117,32 @@ class Retention:
 
         Returns:
             Nothing, or why there is no room.
+
+        Raises:
+            OSError: the disk does not answer.
         """
+        thread = threading.get_ident()
         with self._lock:
             # What this thread asked for before is written by now, and found on the disk.
-            self._promised.pop(threading.get_ident(), None)
-            refusal = self._make_room(size)
-            if not refusal:
-                self._promised[threading.get_ident()] = size, self._monotonic()
-                self._size += size
-                self._is_newer = True
-            return refusal
+            self._promised.pop(thread, None)
+        has_looked = False
+        while True:
+            with self._lock:
+                refusal = self._make_room(size, has_looked=has_looked)
+                if refusal == "":
+                    self._promised[thread] = size, self._monotonic()
+                    self._add(size)
+                    self._granted += 1
+                if refusal is not None:
+                    return refusal
+            self._look()
+            has_looked = True
 
     def wrote(self, size: int) -> None:
         """This thread has written only `size` bytes of those that it asked room for."""
         with self._lock:
             promised, _ = self._promised.pop(threading.get_ident(), (size, 0.0))
-            self._size += size - promised
+            self._add(size - promised)
 
     @property
     def size(self) -> int | None:
@@ -128,32 +151,36 @@ class Retention:
 
     def tidy(self) -> Gone:
         """Look through the folder, delete what is too old or too much, and say so. Meant for once an hour."""
+        now = self._wall()
+        contents = self._look(lambda found: self._find_too_old(found, now))
+        too_old = Gone()
+        while (gone := self._let_go_of_old()) is not None:
+            too_old += gone
+            time.sleep(BREATH_SECONDS)
+        self._leftovers.sweep(contents, now)
+        del contents
+        while self._gives_way():
+            time.sleep(BREATH_SECONDS)
         with self._lock:
-            contents = self._look()
-            now = self._wall()
-            days = self._limits.days
-            old = (
-                []
-                if days is None
-                else [item for item in contents.items if now - item.written > days * DAY_SECONDS]
-            )
-            if old and not self._is_seasoned():
-                logger.info("clips stay: the clock has not been right for a day yet", clips=len(old))
-                old = []
-            else:
-                old = [item for item in old if not self._renew(item, now)]
-            too_old = self._delete(old)
-            if old:
-                self._look()
-            self._sweep(contents, now)
             made_way, self._made_way = self._made_way, Gone()
-            self._make_room(0)
-            made_way, self._made_way = made_way + self._made_way, Gone()
             size = self._size
+            self._is_all = self._is_all and len(self._next) <= KNOWN
+            self._next = deque(islice(self._next, KNOWN))
+            self._left = sum(item.size for item in self._next)
         for gone, why in ((too_old, "too old"), (made_way, "for want of room")):
             if gone.clips:
                 logger.info("clips deleted", clips=gone.clips, bytes=gone.size, reason=why, left_bytes=size)
         return too_old + made_way
+
+    def _find_too_old(self, contents: Contents, now: float) -> list[Item]:
+        days = self._limits.days
+        if days is None:
+            return []
+        old = [item for item in contents.items if now - item.written > days * DAY_SECONDS]
+        if old and not self._is_seasoned():
+            logger.info("clips stay: the clock has not been right for a day yet", clips=len(old))
+            return []
+        return [item for item in old if not self._renew(item, now)]
 
     def _renew(self, item: Item, now: float) -> bool:
         """A clip from before the clock was set is as old as if it had been written today, from today on."""
@@ -164,27 +191,48 @@ class Retention:
                 os.utime(path, (now, now))
         return True
 
-    def _make_room(self, size: int) -> str:
-        fresh = self._looked is None
-        if fresh:
-            self._look()
+    def _let_go_of_old(self) -> Gone | None:
+        """Delete the next that is too old; None when none is."""
+        with self._lock:
+            return self._delete(self._take()) if self._too_old else None
+
+    def _gives_way(self) -> bool:
+        """Whether there was too much, and the next has given way."""
+        with self._lock:
+            missing = self._missing(0)
+            return missing > 0 and self._lets_one_go(missing)
+
+    def _make_room(self, size: int, *, has_looked: bool) -> str | None:
+        """Nothing, why there is no room, or None: then the folder has to be looked through."""
+        if self._looked is None and not has_looked:
+            # Somebody looks already, and brings it below the limit when he knows how much there is.
+            return "" if self._looking.locked() and self._missing_on_disk(size) <= 0 else None
         while (missing := self._missing(size)) > 0:
-            # In vain nothing is deleted.
-            item = next(self._next, None) if missing <= self._left else None
-            if item is not None:
-                self._made_way += self._delete([item])
-            elif fresh or (not self._is_newer and self._monotonic() < self._look_again):
-                return self._why(size, missing)
-            else:
-                # What was written since then is not known yet.
-                fresh = True
-                self._look()
+            if self._lets_one_go(missing):
+                continue
+            is_known = (
+                self._is_all
+                and self._granted == self._known
+                and self._monotonic() < self._look_again
+                and not self._looking.locked()
+            )
+            return self._why(size, missing) if has_looked or is_known else None
         return ""
+
+    def _lets_one_go(self, missing: float) -> bool:
+        """Whether one has given way; in vain nothing is deleted."""
+        if not self._next or missing > self._left:
+            return False
+        self._made_way += self._delete(self._take())
+        return True
 
     def _missing(self, size: int) -> float:
         """How much has to go before `size` bytes may be written."""
         too_much = self._size + size - self._limits.gigabytes * GIGABYTE
-        return max(too_much, size + self._limits.free_gigabytes * GIGABYTE - self._free())
+        return max(too_much, self._missing_on_disk(size))
+
+    def _missing_on_disk(self, size: int) -> float:
+        return size + self._limits.free_gigabytes * GIGABYTE - self._free()
 
     def _free(self) -> int:
         folder = self._folder
@@ -202,62 +250,49 @@ class Retention:
             "and nothing is left that may be deleted"
         )
 
-    def _look(self) -> Contents:
-        began = self._monotonic()
-        contents = self._shelf.look(self._judged())
-        self._looked = self._monotonic()
-        self._look_again = self._looked + (self._looked - began) / LOOKING_SHARE
-        self._size = contents.size + sum(
-            size for size, asked in self._promised.values() if began - asked < WRITING_SECONDS
-        )
-        self._is_newer = False
-        self._left = sum(item.size for item in contents.items)
-        self._next = order(contents.items)
-        return contents
+    def _look(self, find_too_old: Callable[[Contents], list[Item]] = lambda _: []) -> Contents:
+        with self._looking:
+            began = self._monotonic()
+            with self._lock:
+                self._meanwhile = sum(
+                    size for size, asked in self._promised.values() if began - asked < WRITING_SECONDS
+                )
+                self._went.clear()
+                granted = self._granted
+            contents = self._shelf.look(self._judged())
+            old = find_too_old(contents)
+            names = {(item.folder, item.stem) for item in old}
+            others = list(order(item for item in contents.items if (item.folder, item.stem) not in names))
+            with self._lock:
+                self._known = granted
+                self._looked = self._monotonic()
+                self._look_again = self._looked + (self._looked - began) / LOOKING_SHARE
+                seen = sum(item.size for item in contents.items if (item.folder, item.stem) in self._went)
+                self._size = contents.size - seen + self._meanwhile
+                old = [item for item in old if (item.folder, item.stem) not in self._went]
+                self._next = deque(old)
+                self._next.extend(item for item in others if (item.folder, item.stem) not in self._went)
+                self._too_old, self._is_all = len(old), True
+                self._left = sum(item.size for item in self._next)
+            return contents
 
-    def _delete(self, items: Iterable[Item]) -> Gone:
-        gone = Gone()
-        for item in items:
-            # The sound first: what is left of a clip after a power cut is found by its sidecar, and goes next time.
-            for path in sorted(item.files, key=lambda path: path.suffix == ".json"):
-                try:
-                    delete_file(self._folder, path)
-                except OSError as error:
-                    logger.warning("clip cannot be deleted", path=str(path), reason=error.strerror)
-                    break
-            else:
-                gone += Gone(1, item.size)
-            self._left -= item.size
-        self._size -= gone.size
-        return gone
+    def _add(self, size: int) -> None:
+        self._size += size
+        self._meanwhile += size
 
-    def _sweep(self, contents: Contents, now: float) -> None:
-        """Take away what whoever wrote it will not finish, as he died, and folders that are empty."""
-        parts = dict(contents.parts)
-        dead = [path for path, written in parts.items() if self._is_dead(path, written, now)]
-        for path in dead:
-            delete_file(self._folder, path)
-        self._unfinished = parts
-        left = len(dead)
-        for sidecar, described in contents.alone:
-            part = described.with_name(f".{described.name}{PART}")
-            # Looked up again: a moment ago it may just have been moved into its place.
-            if not part.exists() and not described.exists():
-                for path in (sidecar.with_suffix(PICTURE), sidecar):
-                    delete_file(self._folder, path)
-                left += 1
-        if left:
-            logger.warning("clips that were not finished are deleted", clips=left)
-        for parent, folders, _ in os.walk(self._folder, topdown=False):
-            for folder in folders:
-                with suppress(OSError):  # it is not empty
-                    path = Path(parent, folder)
-                    if now - path.lstat().st_mtime > ABANDONED_SECONDS:
-                        delete_folder(self._folder, path)
+    def _take(self) -> Item:
+        self._too_old = max(0, self._too_old - 1)
+        return self._next.popleft()
 
-    def _is_dead(self, part: Path, written: float, now: float) -> bool:
-        if self._folder / RECORDINGS not in part.parents:
-            return is_abandoned(part)
-        # What is recorded continuously has no lock, and is mended by who goes on with it. Not written since the last look
-        # either: a clock that was set makes everything look old.
-        return now - written > ABANDONED_SECONDS and self._unfinished.get(part) == written
+    def _delete(self, item: Item) -> Gone:
+        self._left -= item.size
+        # The sound first: what is left of a clip after a power cut is found by its sidecar, and goes next time.
+        for path in sorted(item.files, key=lambda path: path.suffix == ".json"):
+            try:
+                delete_file(self._folder, path)
+            except OSError as error:
+                logger.warning("clip cannot be deleted", path=str(path), reason=error.strerror)
+                return Gone()
+        self._size -= item.size
+        self._went.add((item.folder, item.stem))
+        return Gone(1, item.size)

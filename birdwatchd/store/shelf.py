@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -26,7 +27,10 @@ MARK = "birdwatchd"
 class Item:
     """A clip with all its files, or an hour of continuous recording."""
 
-    files: tuple[Path, ...]
+    folder: str
+    stem: str
+    names: tuple[str, ...]
+    """Of its files, in the folder: there are many items, and a Path for each would take their memory."""
     size: int
     written: float
     """Seconds since 1970: when the newest of its files was."""
@@ -37,6 +41,11 @@ class Item:
     """Its JSON file says so: it has served."""
     judged: bool = False
     """Somebody has judged it on the page: it may be what a model is going to learn from."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Where they lie."""
+        return tuple(Path(self.folder, name) for name in self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,8 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._said: dict[str, _Said] = {}
+        self._said: dict[str, dict[str, _Said]] = {}
+        """By folder and stem."""
 
     def look(self, judged: Collection[str] = ()) -> Contents:
         """Go through all of it. Files that vanish meanwhile are no trouble. `judged` are clip paths, as in detections."""
@@ -78,7 +88,7 @@ class Shelf:
         size = 0
         parts: list[tuple[Path, float]] = []
         alone: list[tuple[Path, Path]] = []
-        said: dict[str, _Said] = {}
+        said: dict[str, dict[str, _Said]] = {}
         for parent, _, _ in os.walk(self.folder):
             found = list(_files(parent))
             size += sum(status.st_size for _, status in found)
@@ -90,16 +100,14 @@ class Shelf:
             sidecars = {
                 name.removesuffix(SIDECAR): status for name, status in found if name.endswith(SIDECAR)
             }
-            known = {
-                stem: self._read(Path(parent, stem + SIDECAR), status) for stem, status in sidecars.items()
-            }
+            known = {stem: self._read(parent, stem, status) for stem, status in sidecars.items()}
             names = {name for name, _ in found}
             alone += [
                 (Path(parent, stem + SIDECAR), Path(parent, one.file))
                 for stem, one in known.items()
                 if one.file and one.file not in names
             ]
-            said |= {str(Path(parent, stem)): one for stem, one in known.items()}
+            said[parent] = known
             groups: dict[str, list[tuple[str, os.stat_result]]] = {}
             for name, status in found:
                 stem = _stem(name, known)
@@ -107,18 +115,19 @@ class Shelf:
                     groups.setdefault(stem, []).append((name, status))
             place = PurePath(parent).relative_to(self.folder)
             items += [
-                _item(parent, files, known[stem], judged=(place / stem).as_posix() in judged)
+                _item(parent, stem, files, known[stem], judged=(place / stem).as_posix() in judged)
                 for stem, files in groups.items()
                 if known[stem].is_ours
             ]
         self._said = said
         return Contents(items, size, parts, alone)
 
-    def _read(self, path: Path, status: os.stat_result) -> _Said:
-        earlier = self._said.get(str(path)[: -len(SIDECAR)])
+    def _read(self, folder: str, stem: str, status: os.stat_result) -> _Said:
+        earlier = self._said.get(folder, {}).get(stem)
         if earlier is not None and earlier.written == status.st_mtime_ns:
             return earlier
         try:
+            path = Path(folder, stem + SIDECAR)
             told = json.loads(path.read_bytes()) if status.st_size <= MOST_BYTES else None
             if not isinstance(told, dict) or MARK not in told:
                 return _Said(status.st_mtime_ns, is_ours=False)
@@ -128,7 +137,7 @@ class Shelf:
             return _Said(
                 status.st_mtime_ns,
                 is_ours=True,
-                species=str(detection.get("scientific_name", "")),
+                species=sys.intern(str(detection.get("scientific_name", ""))),
                 score=score if math.isfinite(score) else 0.0,
                 reviewed=told.get("reviewed") is True,
                 file=Path(str(described.get("file", ""))).name,
@@ -205,9 +214,13 @@ def _stem(name: str, stems: dict[str, _Said]) -> str | None:
     return None
 
 
-def _item(parent: str, files: list[tuple[str, os.stat_result]], said: _Said, *, judged: bool) -> Item:
+def _item(
+    parent: str, stem: str, files: list[tuple[str, os.stat_result]], said: _Said, *, judged: bool
+) -> Item:
     return Item(
-        files=tuple(Path(parent, name) for name, _ in files),
+        folder=parent,
+        stem=stem,
+        names=tuple(name for name, _ in files),
         size=sum(status.st_size for _, status in files),
         written=max(status.st_mtime for _, status in files),
         species=said.species,

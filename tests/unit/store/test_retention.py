@@ -7,10 +7,11 @@ import json
 import os
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +19,17 @@ from hypothesis import strategies as st
 
 from birdwatchd.config.schema import Retention as Limits
 from birdwatchd.store.database import Database
+from birdwatchd.store.inside import delete_file
 from birdwatchd.store.retention import DAY_SECONDS, GIGABYTE, Gone, Retention
 from birdwatchd.store.reviews import Review, add
 from birdwatchd.store.shelf import Item, Shelf, order
 from tests.rows import DAWN, detection, write
 from tests.shelves import NOW, keep
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from birdwatchd.store.shelf import Contents
 
 
 def retention(folder: Path, *, size: int | None = None, days: float | None = None) -> Retention:
@@ -181,7 +188,9 @@ def test_a_sidecar_whose_sound_was_never_moved_into_place_goes(tmp_path: Path) -
 ITEMS = st.lists(
     st.builds(
         Item,
-        files=st.just(()),
+        folder=st.just(""),
+        stem=st.just(""),
+        names=st.just(()),
         size=st.integers(1, 10),
         written=st.floats(0, 100),
         species=st.sampled_from(["", "Parus major", "Turdus merula", "Fulica atra", "Strix aluco"]),
@@ -269,6 +278,138 @@ def test_the_limit_holds_when_several_write_at_once(tmp_path: Path) -> None:
         thread.join()
     assert not over
     assert total(tmp_path) > 10_000
+
+
+class Looking:
+    """Holds up whoever looks through the folder: he has seen all of it, and does not know what comes of it yet."""
+
+    def __init__(self, by: Retention) -> None:
+        self.has_seen, self.may_go_on = threading.Event(), threading.Event()
+        look = by._shelf.look
+
+        def slowly(judged: Collection[str] = ()) -> Contents:
+            found = look(judged)
+            self.has_seen.set()
+            assert self.may_go_on.wait(30), "somebody waited for it"
+            return found
+
+        by._shelf.look = slowly  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_nobody_waits_while_the_folder_is_looked_through(tmp_path: Path, *, is_first: bool) -> None:
+    keep(tmp_path, "a")
+    by = retention(tmp_path, size=10**6)
+    if not is_first:
+        by.tidy()
+    looking = Looking(by)
+    with ThreadPoolExecutor(1) as pool:
+        tidied = pool.submit(by.tidy)
+        assert looking.has_seen.wait(30)
+        assert by.make_room(5000) == ""
+        keep(tmp_path, "b", 1500)
+        by.wrote(1500)
+        looking.may_go_on.set()
+        assert tidied.result() == Gone()
+    assert by.size == total(tmp_path)  # it had not seen b
+    assert by.tidy() == Gone()
+    assert by.size == total(tmp_path)
+
+
+def test_what_gives_way_while_it_is_looked_through_is_counted_once(tmp_path: Path) -> None:
+    for number in range(5):
+        keep(tmp_path, str(number), score=number / 10)
+    by = retention(tmp_path, size=5500)
+    by.tidy()
+    looking = Looking(by)
+    with ThreadPoolExecutor(1) as pool:
+        tidied = pool.submit(by.tidy)
+        assert looking.has_seen.wait(30)
+        assert by.make_room(1400) == ""
+        keep(tmp_path, "5", 1400, score=0.9)
+        assert left(tmp_path) == {f"{name}.{suffix}" for name in "12345" for suffix in ("flac", "json")}
+        looking.may_go_on.set()
+        assert tidied.result() == Gone(1, 1000)
+    assert by.size == total(tmp_path) == 5400
+    assert by.make_room(1000) == ""
+    assert "1.flac" not in left(tmp_path)
+    assert {"2.flac", "3.flac"} <= left(tmp_path)
+
+
+def test_what_is_written_during_the_first_look_makes_way_after_it(tmp_path: Path) -> None:
+    """A station that starts writes what it hears, and does not wait for a card."""
+    for number in range(5):
+        keep(tmp_path, str(number), score=number / 10)
+    by = retention(tmp_path, size=5000)
+    looking = Looking(by)
+    with ThreadPoolExecutor(1) as pool:
+        tidied = pool.submit(by.tidy)
+        assert looking.has_seen.wait(30)
+        assert by.make_room(1000) == ""
+        keep(tmp_path, "5", score=0.9)
+        looking.may_go_on.set()
+        tidied.result()
+    assert total(tmp_path) <= 5000
+    assert "5.flac" in left(tmp_path)
+
+
+def test_only_some_are_remembered_and_the_others_found_when_those_have_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("birdwatchd.store.retention.KNOWN", 3)
+    for number in range(10):
+        keep(tmp_path, str(number), score=number / 10)
+    by = retention(tmp_path, size=10_000)
+    by.tidy()
+    assert len(by._next) == 3
+    assert by.make_room(6000) == ""
+    assert left(tmp_path) == {f"{name}.{suffix}" for name in "6789" for suffix in ("flac", "json")}
+
+
+def test_the_limit_holds_also_while_it_is_tidied(tmp_path: Path) -> None:
+    by = retention(tmp_path, size=20_000)
+    by.tidy()
+    over: list[int] = []
+
+    def write(name: str) -> None:
+        for number in range(30):
+            if not by.make_room(1000):
+                with suppress(FileNotFoundError):  # it gave way to another's before its date was set
+                    keep(tmp_path, f"{name}-{number}", score=number / 100)
+                by.wrote(1000)
+            with by._lock:
+                found = sum(path.stat().st_size for path in tmp_path.iterdir() if path.suffix != ".part")
+            if found > 20_000:
+                over.append(found)
+
+    with ThreadPoolExecutor(2) as pool:
+        written = [pool.submit(write, name) for name in "ab"]
+        while not all(one.done() for one in written):
+            by.tidy()
+        for one in written:
+            one.result()
+    assert not over
+    by.tidy()
+    assert by.size == total(tmp_path)
+
+
+def test_what_cannot_be_deleted_keeps_nothing_else_from_going(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that nobody may delete cannot be had here, as root may always: the refusal is put in."""
+    for name in ("a", "b", "c"):
+        (tmp_path / f".{name}.flac.part").write_bytes(b"x")
+        keep(tmp_path, name, days=name == "c")
+
+    def delete(folder: Path, path: Path) -> None:
+        if path.name == ".a.flac.part":
+            raise PermissionError(1, "Operation not permitted")
+        delete_file(folder, path)
+
+    monkeypatch.setattr("birdwatchd.store.leftovers.delete_file", delete)
+    assert retention(tmp_path, size=2500).tidy().clips == 1
+    assert ".a.flac.part" in left(tmp_path)
+    assert not {".b.flac.part", ".c.flac.part"} & left(tmp_path)
 
 
 def test_a_review_counts_from_the_next_look_on(tmp_path: Path) -> None:
