@@ -157,7 +157,7 @@ def test_no_process_and_no_file_is_left_over(context: FakeContext) -> None:
     for _ in range(5):
         with pytest.raises(Exception, match="status 1"):
             one.run(sample_detection(), context)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
     assert children_of_this_thread() <= others
 
 
