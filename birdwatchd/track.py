@@ -90,7 +90,7 @@ class Track:
             source.name, source.ring, source.clock, None if getattr(source, "waits", False) else before
         )
         self._trust = trust or Trust()
-        self._changes = 0  # steps of the clock that were told
+        self._changes = 0  # the last step of the clock that was told
         self.done = False
         self.is_leaving = False
         """The source has been stopped, and will be let go of."""
@@ -256,20 +256,21 @@ class Track:
     def clock_changes(self) -> list[ClockChange]:
         """When the system clock was set since the last call, and what that means for what was heard before."""
         steps, told = self.source.clock.steps, self._changes
-        if len(steps) == told:
+        if not steps or steps[-1].number == told:
             return []
         changes = [
             ClockChange(
                 self.source.name,
                 self.source.ring.sample_rate,
                 step,
-                self._trust.wrong_from(steps[: number + 1]),
+                self._trust.wrong_from(steps[:known]),
             )
-            for number, step in enumerate(steps[told:], start=told)
+            for known, step in enumerate(steps, start=1)
+            if step.number > told
         ]
         for change in changes:
             self._ledger.correct(change)
-        self._changes = len(steps)
+        self._changes = steps[-1].number
         return changes
 
     def account(self, *, stopping: bool) -> list[LedgerEntry]:

@@ -57,6 +57,8 @@ class ClockStep:
     """So long it had run since it was set before, or since the source began."""
     offset: float = 0.0
     """What the old clock said, less `elapsed`."""
+    number: int = 1
+    """Which of its source's it is, from 1 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,15 @@ class Trust:
     def wrong_from(self, steps: Sequence[ClockStep]) -> int | None:
         """The first sample whose date the last of a source's steps shows to be wrong; None: none is.
 
+        Where the first ones are not known any more, what was heard up to the oldest that is stays.
+
         A clock that could not be right was wrong from its last believed setting on. One that could, and is set soon
         after it began, was most likely that of the last shutdown; drift alone is no reason. Once a clock was believed
         for long, what it said stays: a step may well be the mistake, and the step back then undoes it.
         """
         first, age, origin = 0, timedelta(), None
+        if steps and steps[0].number > 1:
+            first, steps = steps[0].index, steps[1:]
         for step in steps:
             age += timedelta(seconds=step.age_seconds)
             origin = first if self._was_wrong(step, age) else None

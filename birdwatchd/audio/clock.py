@@ -34,6 +34,8 @@ PAUSE_SECONDS = 1.0
 """Nothing came for so long: what had to wait meanwhile comes at once, then."""
 DOUBT_SECONDS = 300.0
 """So long after a shortfall was taken for loss it may turn out that the sound was late, very late."""
+STEPS = 100
+"""Settings of the system clock that are kept in mind. Two time services that fight may set it each minute, for a year."""
 KNOTS = 1000
 """At one a slot hours of dating, far more than a ring holds."""
 
@@ -88,7 +90,7 @@ class SampleClock:
         now = monotonic()
         self._knots = [_Knot(first, now, 1 / sample_rate, wall() - now)]
         self.steps: tuple[ClockStep, ...] = ()
-        """When the system clock was set, oldest first. Replaced, never changed."""
+        """When the system clock was set lately, oldest first. Replaced, never changed."""
         self._set_at = now
         self._asked = first
         self._anchored = False
@@ -252,10 +254,9 @@ class SampleClock:
         start = self._next(index)
         monotonic = _monotonic_at(knot, start)
         old = datetime.fromtimestamp(monotonic + knot.offset, UTC)
-        self.steps = (
-            *self.steps,
-            ClockStep(start, old, offset - knot.offset, before - self._set_at, knot.offset),
-        )
+        number = self.steps[-1].number + 1 if self.steps else 1
+        step = ClockStep(start, old, offset - knot.offset, before - self._set_at, knot.offset, number)
+        self.steps = (*self.steps[-STEPS + 1 :], step)
         self._set_at = before
         self._add(_Knot(start, monotonic, knot.sample_seconds, offset))
 

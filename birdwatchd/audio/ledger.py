@@ -7,6 +7,7 @@ the source was off: expected + off = the time that went by.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict, deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ class Ledger:
     def correct(self, change: ClockChange) -> None:
         """The clock was set: what was counted by a wrong one is moved, or stays for good."""
         self.capture()
-        settings = self._clock.steps.index(change.step) + 1
+        settings = change.step.number
         self._changes.append((settings, change))
         if change.wrong_from is None:
             self._past.forget(settings)
@@ -190,7 +191,7 @@ class Ledger:
             self._accounted = stop
 
     def _add(self, kind: LedgerKind, cause: str, start: datetime, seconds: float, sample: int) -> None:
-        settings = sum(step.index <= sample for step in self._clock.steps)
+        settings = self._settings(sample)
         for (
             number,
             change,
@@ -200,6 +201,12 @@ class Ledger:
                 settings = max(settings, number)
         self._sum(self._by_hour(kind, cause, start, seconds))
         self._past.add(kind, cause, start.astimezone(UTC), seconds, settings)
+
+    def _settings(self, sample: int) -> int:
+        """How often the clock had been set when a sample was heard."""
+        steps = self._clock.steps
+        known = bisect_right(steps, sample, key=lambda step: step.index)
+        return steps[known - 1].number if known else steps[0].number - 1 if steps else 0
 
     def _sum(self, parts: dict[tuple[datetime, LedgerKind, str], float]) -> None:
         for key, seconds in parts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,12 @@ CASES: list[tuple[str, Sequence[ClockStep], int | None]] = [
         None,
     ),
 ]
+
+
+def test_what_was_heard_before_the_oldest_setting_that_is_known_stays() -> None:
+    known = replace(step(500, NOW, HOUR, 300), number=7), step(900, NOW, HOUR, 300)
+    assert Trust().wrong_from(known) == 500
+    assert Trust().wrong_from(known[:1]) is None
 
 
 @pytest.mark.parametrize(("steps", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

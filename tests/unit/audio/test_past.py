@@ -61,10 +61,11 @@ class Rig:
         self.offset = moment.timestamp() - self.elapsed
 
     def account(self) -> None:
-        for number in range(self.told, len(self.clock.steps)):
-            steps = self.clock.steps[: number + 1]
-            self.ledger.correct(ClockChange("garden", RATE, steps[-1], self.trust.wrong_from(steps)))
-        self.told = len(self.clock.steps)
+        for known, step in enumerate(self.clock.steps, start=1):
+            if step.number > self.told:
+                wrong_from = self.trust.wrong_from(self.clock.steps[:known])
+                self.ledger.correct(ClockChange("garden", RATE, step, wrong_from))
+                self.told = step.number
         self.ledger.capture()
         self.ledger.analysed(self.ring.written)
         for entry in self.ledger.take():
@@ -85,6 +86,24 @@ class Rig:
             assert kinds["expected", ""] == pytest.approx(heard, abs=1e-6)
             # What moves by less than half a second is no step.
             assert kinds["expected", ""] < 3601 + len(self.clock.steps)
+
+
+def test_a_clock_that_is_set_for_ever_is_followed_with_the_last_few_settings_in_mind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hours = []
+    for most in (3, 1000):
+        monkeypatch.setattr("birdwatchd.audio.clock.STEPS", most)
+        rig = Rig(NOW)
+        rig.hear(30)
+        for number in range(9):
+            rig.set_to(EPOCH if number % 2 == 0 else NOW + timedelta(hours=number))
+            rig.hear(40)
+        assert [step.number for step in rig.clock.steps] == list(range(1, 10))[-most:]
+        rig.check()
+        assert rig.seconds("expected") == pytest.approx(30 + 9 * 40, abs=1)
+        hours.append({hour: kinds for hour, kinds in rig.hours.items() if any(kinds.values())})
+    assert hours[0] == hours[1]
 
 
 def test_hours_of_1970_move_to_the_day_they_were() -> None:
