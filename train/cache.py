@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from birdwatchd.audio.decoding import Sound
+
 HEADER = struct.Struct("<4sfq")
 MARK = b"bwc1"
-BLOCK_SECONDS = 60.0
+BLOCK_SECONDS = 10.0
 
 
 def cache_folder() -> Path:
@@ -120,14 +122,23 @@ def decode(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """
     with open_sound(path) as sound:
         blocks = [mix(block) for block in sound.blocks(BLOCK_SECONDS)]
-        if sound.complaint.startswith("damaged"):
-            raise RecordingError(f"{path} is {sound.complaint}: leave it out, or copy it again")
+        refuse_damaged(path, sound)
         if not sum(len(block) for block in blocks):
             raise RecordingError(f"{path} holds no sound: leave it out")
         samples: NDArray[np.float32] = np.concatenate(blocks)
         if sound.sample_rate != sample_rate:
             samples = soxr.resample(samples, sound.sample_rate, sample_rate, quality="HQ")
     return samples
+
+
+def refuse_damaged(path: Path, sound: Sound) -> None:
+    """What is damaged is neither listed, learnt from nor judged by, as far as it could be read. Ask after the last block.
+
+    Raises:
+        RecordingError: it is.
+    """
+    if sound.complaint.startswith("damaged"):
+        raise RecordingError(f"{path} is {sound.complaint}: leave it out, or copy it again")
 
 
 def _is_whole(path: Path) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from birdwatchd.audio.decoding import open_sound
 from birdwatchd.errors import RecordingError
+from train.cache import refuse_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ def _inspect(row: Row) -> Inspected:
             square += float(np.square(block, dtype=np.float64).sum())
             if left <= 0:
                 break
+        refuse_damaged(row.path, sound)
         complaint = sound.complaint
     if not count:
         at = f" after {row.start:g} s" if row.start else ""

@@ -162,13 +162,21 @@ def score(
     return Scores(names, scored, per_window, faults, frozenset(unknown))
 
 
-def hear(listener: Listener, row: Row, hop_seconds: float) -> tuple[tuple[float, ...], NDArray[np.float32]]:
+def hear(
+    listener: Listener, row: Row, hop_seconds: float, *, as_far_as_it_goes: bool = False
+) -> tuple[tuple[float, ...], NDArray[np.float32]]:
     """Where the segments of a row begin, and their scores, float32 (segments, labels).
 
     Raises:
-        RecordingError: the file cannot be read, or holds no sound in that stretch.
+        RecordingError: as `segments`.
     """
-    cut = segments(row, sample_rate=listener.sample_rate, seconds=listener.seconds, hop_seconds=hop_seconds)
+    cut = segments(
+        row,
+        sample_rate=listener.sample_rate,
+        seconds=listener.seconds,
+        hop_seconds=hop_seconds,
+        as_far_as_it_goes=as_far_as_it_goes,
+    )
     starts: list[float] = []
     values: list[NDArray[np.float32]] = []
     for batch in batched(cut, BATCH):

@@ -10,6 +10,7 @@ import soxr
 from birdwatchd.audio.decoding import open_sound
 from birdwatchd.audio.mix import mix
 from birdwatchd.errors import RecordingError
+from train.cache import refuse_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ BLOCK_SECONDS = 10.0
 
 
 def segments(
-    row: Row, *, sample_rate: int, seconds: float, hop_seconds: float
+    row: Row, *, sample_rate: int, seconds: float, hop_seconds: float, as_far_as_it_goes: bool = False
 ) -> Iterator[tuple[float, NDArray[np.float32]]]:
     """Where each segment begins, in seconds of the file, and its samples, float32 (seconds * sample_rate,), mono.
 
@@ -30,14 +31,15 @@ def segments(
     zeros there either. What is shorter than one segment is filled up with zeros, so that every clip has a score.
 
     Raises:
-        RecordingError: the file cannot be read, or holds no sound in that stretch.
+        RecordingError: the file cannot be read, holds no sound in that stretch, or, at the end, is damaged and not to be
+            taken `as_far_as_it_goes`.
     """
     length, hop = round(seconds * sample_rate), round(hop_seconds * sample_rate)
     number = total = 0
     waiting = np.empty(0, dtype=np.float32)  # from the start of the next segment on
     recent = waiting  # as much as a segment holds, up to the present
     gap = 0  # samples until the next segment begins, where segments do not touch
-    for block in _blocks(row, sample_rate):
+    for block in _blocks(row, sample_rate, as_far_as_it_goes=as_far_as_it_goes):
         total += len(block)
         recent = np.concatenate([recent, block])[-length:]
         waiting = np.concatenate([waiting, block[gap:]])
@@ -55,7 +57,7 @@ def segments(
         yield row.start + (total - length) / sample_rate, recent
 
 
-def _blocks(row: Row, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+def _blocks(row: Row, sample_rate: int, *, as_far_as_it_goes: bool) -> Iterator[NDArray[np.float32]]:
     """The row's stretch, mixed to mono and resampled, float32 (n,), piece by piece."""
     with open_sound(row.path) as sound:
         left = None if row.end is None else round((row.end - row.start) * sound.sample_rate)
@@ -66,4 +68,6 @@ def _blocks(row: Row, sample_rate: int) -> Iterator[NDArray[np.float32]]:
             yield resampler.resample_chunk(mono)
             if left == 0:
                 break
+        if not as_far_as_it_goes:
+            refuse_damaged(row.path, sound)
         yield resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)
