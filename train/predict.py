@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from birdwatchd.analysis.files import find
+from birdwatchd.audio.decoding import open_sound
 from train.manifest import Row
 from train.scoring import hear
+from train.segments import BLOCK_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,8 +56,12 @@ def predict(
     Raises:
         RecordingError: the file cannot be read.
     """
-    starts, values = hear(listener, Row(path, ()), hop_seconds or listener.seconds / 2)
+    hop = hop_seconds or listener.seconds / 2
+    starts, values = hear(listener, Row(path, ()), hop, as_far_as_it_goes=True)
     ends = [start + listener.seconds for start in starts]
+    if len(starts) == 1:
+        # It may have been filled up.
+        ends = [min(ends[0], _seconds(path))]
     spans = list(zip(starts, ends, values, strict=True))
     if not over_time:
         spans = [(starts[0], ends[-1], values.max(axis=0))]
@@ -64,3 +70,8 @@ def predict(
             score = float(scores[label])
             claimed = score >= listener.threshold_of[label]
             yield Prediction(path, start, end, rank, listener.labels[label], score, bool(claimed))
+
+
+def _seconds(path: Path) -> float:
+    with open_sound(path) as sound:
+        return sum(len(block) for block in sound.blocks(BLOCK_SECONDS)) / sound.sample_rate

@@ -32,6 +32,14 @@ def test_a_recording_as_a_whole_has_the_best_of_each_label(tmp_path: Path) -> No
     assert all(one.claimed and one.score > 0.9 for one in found)
 
 
+def test_a_recording_shorter_than_a_segment_ends_where_it_does(tmp_path: Path) -> None:
+    short = tone(tmp_path / "a.wav", "Testus altus", seconds=1.25)
+    for over_time in (False, True):
+        assert [one.end for one in predict(stand_in(), short, top=1, over_time=over_time)] == [1.25]
+    longer = tone(tmp_path / "b.wav", "Testus altus", seconds=2.25)
+    assert [one.end for one in predict(stand_in(), longer, top=1, hop_seconds=2.0)] == [2.0]
+
+
 def test_over_time_each_segment_stands_by_itself(tmp_path: Path) -> None:
     found = list(predict(stand_in(), change(tmp_path), top=1, hop_seconds=2.0, over_time=True))
     assert [one.start for one in found] == [0, 2, 4, 6]
