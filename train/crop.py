@@ -90,11 +90,14 @@ class Cutter:
         places = self._places(recording, label)
         for (start, end), samples, rate in self._pieces(recording, sorted(places)):
             labels = places[start, end]
-            row = Row(self._path(recording, labels, (start, end)), labels, group=str(recording.resolve()))
+            sound = _encoded(recording, samples, rate, self._cut.format)
+            row = Row(
+                self._path(recording, labels, (start, end), sound), labels, group=str(recording.resolve())
+            )
             if row.path.resolve() in self._gone:
                 self.gone += 1
                 continue
-            _write(row.path, samples, rate, self._cut.format)
+            _write(row.path, sound)
             self._rows[row.path.resolve()] = row
             made.append(row)
         return made
@@ -164,8 +167,11 @@ class Cutter:
         for block in sound.blocks(_BLOCK_SECONDS):
             yield mix(block) if channel == "mix" else block[:, channel - 1]
 
-    def _path(self, recording: Path, labels: tuple[str, ...], stretch: Stretch) -> Path:
-        """Where the clip goes: its name has the recording's, and a number when another recording has that too."""
+    def _path(self, recording: Path, labels: tuple[str, ...], stretch: Stretch, sound: bytes) -> Path:
+        """Where the clip goes: its name has the recording's, and a number when another recording has that too.
+
+        A clip that the manifest does not know, for it may be gone, is another's if it is another sound.
+        """
         place = self._folder / folder_name(labels[0]) if labels else self._folder
         suffix = SUFFIXES[self._cut.format]
         number = 1
@@ -173,7 +179,8 @@ class Cutter:
             stem = recording.stem if number == 1 else f"{recording.stem} ({number})"
             path = place / f"{stem}__{stretch[0]:.3f}-{stretch[1]:.3f}{suffix}"
             known = self._rows.get(path.resolve())
-            if known is None or known.group == str(recording.resolve()):
+            ours = not _holds_other(path, sound) if known is None else known.group == str(recording.resolve())
+            if ours:
                 return path
             number += 1
 
@@ -200,9 +207,25 @@ def _heard(annotations: Sequence[Annotation], clip: Stretch) -> tuple[str, ...]:
     return tuple(sorted(held, key=lambda label: -held[label]))
 
 
-def _write(path: Path, samples: NDArray[np.float32], rate: int, form: Format) -> None:
+def _encoded(recording: Path, samples: NDArray[np.float32], rate: int, form: Format) -> bytes:
     try:
-        sound = encode(to_pcm16(samples), rate, form)
+        return encode(to_pcm16(samples), rate, form)
+    except OSError as error:
+        raise UserError(f"no clip of {recording} can be written: {error.strerror or error}") from error
+
+
+def _holds_other(path: Path, sound: bytes) -> bool:
+    """Whether something else than `sound` is at `path`."""
+    try:
+        return path.read_bytes() != sound
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _write(path: Path, sound: bytes) -> None:
+    try:
         with whole(path, lasting=False) as file:
             file.write(sound)
     except OSError as error:

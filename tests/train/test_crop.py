@@ -82,6 +82,21 @@ def test_the_second_cut_adds_to_the_first_and_replaces_its_own(tmp_path: Path) -
     assert len({row.group for row in rows}) == 2
 
 
+def test_without_its_manifest_no_clip_of_another_recording_is_written_over(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    for seed, folder in enumerate(("monday", "tuesday")):
+        write(tmp_path / folder / "a.wav", noise(3, seed=seed))
+    run(tmp_path / "monday" / "a.wav", "-o", clips, "--label", "x")
+    before = (clips / "x" / "a__0.000-3.000.wav").read_bytes()
+    (clips / "manifest.csv").unlink()
+    run(tmp_path / "tuesday" / "a.wav", "-o", clips, "--label", "x")
+    assert (clips / "x" / "a__0.000-3.000.wav").read_bytes() == before
+    run(tmp_path / "monday" / "a.wav", "-o", clips, "--label", "x")
+    rows = read_manifest(clips / "manifest.csv")
+    assert [row.path.name for row in rows] == ["a (2)__0.000-3.000.wav", "a__0.000-3.000.wav"]
+    assert len({row.group for row in rows}) == 2
+
+
 def test_what_was_thrown_away_or_moved_is_not_cut_again(tmp_path: Path) -> None:
     recordings, clips = tmp_path / "recs", tmp_path / "clips"
     write(recordings / "a" / "one.wav", noise(9, seed=1))
