@@ -21,11 +21,21 @@ NOISES_DBFS = (-80.0, -60.0, -40.0, -20.0, -10.0)
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """The label that silence or noise comes nearest to."""
+    """What silence or noise comes near to."""
 
     sound: str
-    label: Label
-    score: float
+    scores: tuple[tuple[Label, float], ...]
+    """Of each label, the nearest first."""
+
+    @property
+    def label(self) -> Label:
+        """The nearest."""
+        return self.scores[0][0]
+
+    @property
+    def score(self) -> float:
+        """Of the nearest."""
+        return self.scores[0][1]
 
 
 def quiet_check(module: torch.nn.Module, labels: Sequence[Label], input_samples: int) -> list[Quiet]:
@@ -39,8 +49,9 @@ def quiet_check(module: torch.nn.Module, labels: Sequence[Label], input_samples:
     ]:
         with torch.inference_mode():
             scores = module(torch.from_numpy(batch.clip(-1, 1))).numpy()
-        _, label = np.unravel_index(scores.argmax(), scores.shape)
-        found.append(Quiet(sound, labels[int(label)], float(scores.max())))
+        most = scores.max(axis=0)
+        nearest = np.argsort(-most, kind="stable").tolist()
+        found.append(Quiet(sound, tuple((labels[label], float(most[label])) for label in nearest)))
     return found
 
 
@@ -48,12 +59,12 @@ def refuse_noisy(found: Sequence[Quiet], thresholds: dict[str, float], limit: fl
     """Refuse a model that hears a bird in nothing.
 
     Raises:
-        UserError: a score lies above `limit`, or above the label's own threshold where that is lower.
+        UserError: a score of any label lies above `limit`, or above its own threshold where that is lower.
     """
-    for one in found:
-        most = min(limit, thresholds.get(one.label.scientific_name, limit))
-        if one.score >= most:
+    for sound, label, score in ((one.sound, *scored) for one in found for scored in one.scores):
+        most = min(limit, thresholds.get(label.scientific_name, limit))
+        if score >= most:
             raise UserError(
-                f"the model hears {one.label.common_name} in {one.sound} (score {one.score:.2f}, at most {most:.2f}): "
+                f"the model hears {label.common_name} in {sound} (score {score:.2f}, at most {most:.2f}): "
                 "train it with recordings of nothing but noise among the clips, or export with --force"
             )

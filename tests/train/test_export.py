@@ -168,8 +168,10 @@ def test_a_model_that_hears_birds_in_noise_is_refused() -> None:
 
 
 def test_a_threshold_below_the_limit_counts() -> None:
-    found = [Quiet("silence", LABELS[0], 0.3)]
+    found = [Quiet("silence", ((LABELS[0], 0.3), (LABELS[1], 0.1)))]
     refuse_noisy(found, {"Testus bassus": 0.2}, 0.5)
+    with pytest.raises(UserError, match=r"hears Low Tone in silence .score 0\.10, at most 0\.05"):
+        refuse_noisy(found, {"Testus bassus": 0.05}, 0.5)
     with pytest.raises(UserError, match=r"at most 0\.20"):
         refuse_noisy(found, {"Testus altus": 0.2}, 0.5)
 
