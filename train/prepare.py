@@ -65,7 +65,7 @@ def prepare(
     """
     names = tuple(labels or labels_in([*train_rows, *validation_rows]))
     refuse_unlearnable(settings, train_rows, names)
-    refuse_unjudgeable(validation_rows)
+    refuse_unjudgeable(settings, validation_rows)
     if settings.training.batch_size % process.count:
         raise UserError(
             f"training.batch_size is {settings.training.batch_size}, which {process.count} processes cannot share "
@@ -81,7 +81,7 @@ def prepare(
         if validation_rows
         else None
     )
-    refuse_unjudgeable(validation.rows if validation else ())
+    refuse_unjudgeable(settings, validation.rows if validation else ())
     noise = None
     if noise_rows and settings.augment.waveform:
         noise = _decoded(noise_rows, settings, (), folder, display=display, what="noise clips")
@@ -132,27 +132,30 @@ def refuse_unlearnable(settings: Settings, rows: Sequence[Row], labels: Sequence
         raise UserError(
             f"all clips to train on hold {only}: add clips of another label, or clips with none (field noise)"
         )
-    if settings.score == "softmax":
-        other = next((row for row in rows if len(row.labels) != 1), None)
-        if other:
-            raise UserError(
-                f"softmax needs exactly one label for each clip, and {other.path} has {len(other.labels)}: say "
-                "score=sigmoid"
-            )
+    _refuse_for_softmax(settings, rows)
     if not labels:
         raise UserError("no row of the manifest has a label: there is nothing to learn")
 
 
-def refuse_unjudgeable(rows: Sequence[Row]) -> None:
+def refuse_unjudgeable(settings: Settings, rows: Sequence[Row]) -> None:
     """Refuse rows to validate on by which no epoch is better than another.
 
     Raises:
-        UserError: there are some, and none of them has a label.
+        UserError: there are some, and none of them has a label, or one is such that softmax can say nothing right of it.
     """
     if rows and not any(row.labels for row in rows):
         raise UserError(
             f"none of the {len(rows)} clips to validate on has a label, so no epoch could be told from another: give each "
             "bird more recordings, or do without validation (`list --split 0.85,0,0.15`, `evaluate --folds --validation 0`)"
+        )
+    _refuse_for_softmax(settings, rows)
+
+
+def _refuse_for_softmax(settings: Settings, rows: Sequence[Row]) -> None:
+    other = next((row for row in rows if len(row.labels) != 1), None)
+    if settings.score == "softmax" and other:
+        raise UserError(
+            f"softmax needs exactly one label for each clip, and {other.path} has {len(other.labels)}: say score=sigmoid"
         )
 
 

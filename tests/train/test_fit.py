@@ -263,8 +263,9 @@ def test_validation_that_holds_no_label_is_refused_before_anything_is_trained(
     assert not (tmp_path / "out" / "last.pt").exists()
 
 
-def test_softmax_refuses_a_clip_without_a_label(rows: list[Row], tmp_path: Path) -> None:
-    rows.append(Row(rows[0].path, (), split="train"))
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_softmax_refuses_a_clip_without_a_label(rows: list[Row], tmp_path: Path, split: str) -> None:
+    rows.append(Row(rows[0].path, (), split=split))
     with pytest.raises(UserError, match="softmax needs exactly one label"):
         trained(rows, settings(score="softmax"), tmp_path / "out")
 
