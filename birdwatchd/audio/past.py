@@ -35,15 +35,20 @@ class Past:
 
     def __init__(self) -> None:
         self._slices: dict[tuple[int, datetime], _Slice] = {}
+        self._stays = 0
+        """What was counted before the clock was set so many times stays, also what is counted of it only now."""
 
     def add(self, kind: LedgerKind, cause: str, start: datetime, seconds: float, setting: int) -> None:
         """So many seconds from `start` on, as the clock said after it had been set `setting` times; less than 0 are taken back."""
+        if setting < self._stays:
+            return
         self._spread({(kind, cause): seconds}, start, start + timedelta(seconds=abs(seconds)), setting)
         while len(self._slices) > MOST:
             del self._slices[next(iter(self._slices))]
 
     def forget(self, setting: int) -> None:
         """What was counted before the clock was set so many times stays where it is."""
+        self._stays = max(self._stays, setting)
         self._slices = {key: one for key, one in self._slices.items() if key[0] >= setting}
 
     def move(self, seconds: float, setting: int) -> Iterator[tuple[LedgerKind, str, datetime, float]]:
