@@ -12,12 +12,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from birdwatchd.errors import UserError
 from tests.ports import free_port
 from tests.train.sounds import tone, write
 from train.checkpoint import load
 from train.commands.fit import fit as command
 from train.manifest import Row, write_manifest
 from train.processes import has_bfloat16
+from train.rank import Told, told_once
 
 SCRIPT = """
 import sys
@@ -259,8 +261,6 @@ def test_a_mistake_is_told_once_and_with_its_process_where_it_is_not_the_leaders
         (["list.csv", "-o", "full{rank}/out"], "", "process 1: full1/out cannot be written to"),
         (["list.csv", "-o", "c{rank}", "--set", "augment.waveform=false"], "01", "there is not enough memory here"),
         (["list.csv", "-o", "b{rank}"], "01", "this machine has not enough memory for training.batch_size 4; 2 fit"),
-        # The last: the leader waits for it until it ends.
-        (["list.csv", "-o", "a{rank}"], "1", "process 1: this machine has not enough memory"),
     ]  # fmt: skip
     asked = [(free_port(), [*words[:1], *small, *words[1:]], short) for words, short, _ in told]
     said = together(MISTAKES, json.dumps(asked), processes=2, cwd=tmp_path)
@@ -270,3 +270,17 @@ def test_a_mistake_is_told_once_and_with_its_process_where_it_is_not_the_leaders
         assert sum(part.count("birdwatchd-train: ") for part in parts) == 1, said
         assert any(sentence in part for part in parts), said
         assert sum(bool(part.strip()) for part in parts) == 1, said  # no warnings, no tracebacks
+
+
+def test_what_a_process_meets_amid_a_step_it_tells_itself_with_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RANK", "2")
+    with pytest.raises(UserError, match=r"^process 2: too little memory$"), told_once():
+        raise UserError("too little memory")
+    with pytest.raises(SystemExit) as ended, told_once():
+        raise Told("what another tells")
+    assert ended.value.code == 2
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(UserError, match=r"^too little memory$"), told_once():
+        raise UserError("too little memory")
