@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from birdwatchd.domain import DailySummary
 from birdwatchd.errors import StoreError
 from birdwatchd.service.schedule import Schedule
 from birdwatchd.store.cells import to_text
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 10
 NOW = datetime(2026, 5, 9, 4, tzinfo=UTC)
+TOLD = DailySummary("wood", NOW.date(), ())
 
 
 def open_filled(path: Path) -> Database:
@@ -65,7 +67,7 @@ def close_at_work(folder: Path, work: Callable[[Database, Summaries], object]) -
 
 def main(kind: str, folder: Path) -> None:
     works: dict[str, Callable[[Database, Summaries], object]] = {
-        "summary": lambda _, summaries: summaries.due(NOW),
+        "summary": lambda _, summaries: summaries.note(TOLD),
         "roll-up": lambda database, _: roll_up(database, NOW, UTC),
     }
     for number in range(ROUNDS):
