@@ -68,7 +68,7 @@ class Learner(nn.Module):
         return logits.float()
 
 
-def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
+def fit(  # noqa: PLR0915 - the loop is to be read in one piece
     settings: Settings,
     train_rows: Sequence[Row],
     validation_rows: Sequence[Row],
@@ -161,15 +161,13 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                     total += float(loss.detach())
                     advance(told.batch_size)
             with process.agreeing():
-                if not math.isfinite(total):
-                    raise UserError(
-                        f"the loss is no number any more in epoch {epoch}: say a smaller training.learning_rate "
-                        f"than {told.learning_rate:g}"
-                    )
+                _refuse_no_number(total, epoch, told.learning_rate)
             entry = {"epoch": float(epoch), "loss": total / len(order), "learning_rate": group["lr"]}
             clips_per_second = order.size / (time.monotonic() - began)
-            if process.leads:
-                entry |= validate(average, ready, settings)
+            with process.agreeing():
+                if process.leads:
+                    entry |= validate(average, ready, settings)
+                    _refuse_no_number(entry.get("validation_loss", 0.0), epoch, told.learning_rate)
             entry["clips_per_second"] = clips_per_second
             entry["seconds"] = time.monotonic() - began
             entry = process.told(entry)
@@ -205,6 +203,13 @@ def fit(  # noqa: C901, PLR0915 - the loop is to be read in one piece
                 curves.follow(history)
         curves.draw()
         return checkpoint.load_everywhere(folder / BEST, process)
+
+
+def _refuse_no_number(loss: float, epoch: int, learning_rate: float) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss is no number any more in epoch {epoch}: say a smaller training.learning_rate than {learning_rate:g}"
+        )
 
 
 def _of_so_many(

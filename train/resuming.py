@@ -39,6 +39,11 @@ def begin(folder: Path, settings: Settings, *, resume: bool) -> checkpoint.Train
         UserError: the folder holds a training already, or, to resume, none or another one.
     """
     path = folder / LAST
+    if (folder / BEST).exists() and not path.exists():
+        raise UserError(
+            f"{folder} holds {BEST} of a training that ended before its first epoch was whole, so that nothing can go on "
+            "with it: move it away, or name another folder (--output)"
+        )
     if not resume:
         if path.exists():
             raise UserError(

@@ -240,6 +240,24 @@ def test_what_was_interrupted_in_its_first_epoch_is_begun_anew(rows: list[Row], 
         trained(rows, settings(), tmp_path / "out", resume=True)
 
 
+def test_what_ended_between_its_two_first_checkpoints_is_not_written_over(
+    rows: list[Row], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "best.pt").write_bytes(b"of one epoch")
+    for resume in (False, True):
+        with pytest.raises(UserError, match="ended before its first epoch was whole"):
+            trained(rows, settings(), tmp_path / "out", resume=resume)
+    assert (tmp_path / "out" / "best.pt").read_bytes() == b"of one epoch"
+
+
+def test_a_network_whose_validation_is_no_number_is_not_kept(rows: list[Row], tmp_path: Path) -> None:
+    told = settings(training={"learning_rate": 1e30, "max_steps": 1})
+    with pytest.raises(UserError, match=r"no number any more in epoch 1: .* than 1e\+30"):
+        trained(rows, told, tmp_path / "out")
+    assert not (tmp_path / "out" / "best.pt").exists()
+
+
 def test_there_must_be_something_to_tell_apart(rows: list[Row], tmp_path: Path) -> None:
     one_kind = [row for row in rows if row.labels == ("low",)]
     with pytest.raises(UserError, match="all clips to train on hold low"):

@@ -80,7 +80,7 @@ def fit(
         raise click.UsageError("name a manifest; `birdwatchd-train list` makes one")
     from train.fit import fit
     from train.manifest import read_manifest
-    from train.resuming import BEST
+    from train.resuming import BEST, LAST
     from train.sampling import split
 
     with refused_by_all():
@@ -92,9 +92,9 @@ def fit(
     try:
         trained = fit(settings, train_rows, validation_rows, output, resume=resume, cache=cache)
     except KeyboardInterrupt:
-        kept = (
-            f"the best so far is in {output / BEST}, and --resume goes on" if (output / BEST).exists() else ""
-        )
+        kept = f"the best so far is in {output / BEST}" if (output / BEST).exists() else ""
+        if kept and (output / LAST).exists():
+            kept += ", and --resume goes on"
         if leads():
             click.echo(f"interrupted{': ' if kept else ''}{kept}", err=True)
         raise click.Abort from None
