@@ -100,8 +100,10 @@ def total(matches: Mapping[str, Matches]) -> Matches:
 
 def detections_in(
     paths: Iterable[Path], bundle: Path, progress: Callable[[int, float], object] = lambda *_: None
-) -> tuple[list[Span], float, list[str]]:
-    """What the daemon would report of these recordings with the bundle: detections, seconds heard, faults.
+) -> tuple[list[Span], float, dict[Path, str]]:
+    """What the daemon would report of these recordings with the bundle: detections, seconds heard, and what was left out.
+
+    Of each recording that was left out a sentence says why.
 
     `progress` is told now and then how many recordings are done, and how many seconds were heard so far.
 
@@ -120,7 +122,7 @@ def detections_in(
     refuse_unfit(config, {}, read_card(bundle))
     spans: list[Span] = []
     seconds = read = 0.0
-    faults: list[str] = []
+    faults: dict[Path, str] = {}
     done = 0
 
     def heard(more: float) -> None:
@@ -135,7 +137,7 @@ def detections_in(
             progress(done, read)
             seconds += findings.seconds
             if findings.failure:
-                faults.append(findings.failure)
+                faults[path] = findings.failure
             spans.extend(
                 Span(str(path), row.scientific_name, row.start_seconds, row.end_seconds)
                 for row in findings.rows

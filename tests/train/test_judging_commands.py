@@ -154,6 +154,24 @@ def test_rows_without_a_split_are_what_is_learnt_from(best: Path, manifest: Path
     assert "no rows for test: those for train are judged too" in result.stderr
 
 
+@pytest.mark.parametrize("written", [("best.pt",), ("best.pt", "last.pt"), ()])
+def test_resume_is_promised_only_where_there_is_something_to_go_on_after(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: tuple[str, ...]
+) -> None:
+    def interrupted(*arguments: Any, **_: Any) -> None:
+        arguments[3].mkdir()
+        for name in written:
+            (arguments[3] / name).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.fit, "fit", interrupted)
+    words = ["fit", str(manifest), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, words, standalone_mode=False)
+    assert result.stderr.startswith("interrupted")
+    assert ("the best so far is in" in result.stderr) == ("best.pt" in written)
+    assert ("--resume goes on" in result.stderr) == ("last.pt" in written)
+
+
 def test_fit_says_that_recordings_are_divided(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +237,21 @@ def test_evaluate_matches_detections_of_a_bundle_to_events_and_shows_how_much_it
     assert events["Testus altus"] == {"events": 1, "found": 1, "detections": 1, "false": 0}
 
 
+def test_events_of_recordings_that_cannot_be_read_are_not_missed_ones(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    heard = Row(tone(tmp_path / "dawn.wav", "Testus altus", seconds=12.0), ("Testus altus",), 1.0, 3.0)
+    (tmp_path / "bad.wav").write_bytes(b"RIFF but nothing else")
+    rows = [heard, replace(heard, path=tmp_path / "bad.wav"), replace(heard, labels=("Testus ignotus",))]
+    write_manifest(tmp_path / "events.csv", rows)
+    write_manifest(tmp_path / "clips.csv", [heard])
+    words: list[str | Path] = [tiny_bundle, tmp_path / "clips.csv", "--annotated", tmp_path / "events.csv"]
+    result = command("evaluate", *words, "-o", tmp_path / "judged")
+    assert "bad.wav" in result.stderr
+    assert "no labels of the model, so that their events cannot be found: Testus ignotus" in result.stderr
+    assert "1 of 2 events found by 1 detections, 0 of them false" in result.stdout
+
+
 def test_evaluate_needs_a_bundle_for_events_and_rows_at_all(best: Path, manifest: Path) -> None:
     with pytest.raises(UserError, match=r"export .* first"):
         command("evaluate", best, manifest, "--annotated", manifest)
@@ -282,6 +315,9 @@ def test_a_cross_validation_that_ctrl_c_has_ended_goes_on_where_it_was_and_with_
     assert "another training.max_steps (1, not 2)" in str(other)
     assert resumed == [False]
 
+    # As Ctrl-C between the two checkpoints of a first epoch leaves it.
+    (tmp_path / "judged" / "folds" / "2").mkdir(exist_ok=True)
+    (tmp_path / "judged" / "folds" / "2" / "best.pt").write_bytes(b"of one epoch")
     result = asked(manifest, "judged", brief)
     assert result.exit_code == 0
     assert resumed == [False, True, False]

@@ -179,7 +179,7 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evalua
     from train.folds import cross_validate, folds
     from train.listener import of_trained
     from train.manifest import labels_in, read_manifest
-    from train.resuming import LAST, begin_folds
+    from train.resuming import BEST, LAST, begin_folds
     from train.settings import load_settings
 
     rows = read_manifest(manifest)
@@ -193,6 +193,8 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evalua
     def trainer(fold: int, train_rows: list[Row], validation_rows: list[Row]) -> Listener:
         place = folder / str(fold)
         resume = (place / LAST).exists()
+        if not resume:  # what Ctrl-C has left of a first epoch is of no use
+            (place / BEST).unlink(missing_ok=True)
         say(f"fold {fold} goes on" if resume else f"fold {fold}")
         trained = fit(settings, train_rows, validation_rows, place, labels=labels, resume=resume, cache=cache)
         return of_trained(trained, f"fold {fold}", cache=cache)
@@ -216,6 +218,7 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evalua
 
 
 def _events(bundle: Path, annotated: Path) -> tuple[dict[str, Matches], float]:
+    from birdwatchd.model.bundle import read_card
     from train.commands.hearing import listening
     from train.events import Span, detections_in, events_of, match
     from train.manifest import read_manifest
@@ -224,9 +227,12 @@ def _events(bundle: Path, annotated: Path) -> tuple[dict[str, Matches], float]:
     recordings = dict.fromkeys(row.path for row in rows)
     with listening(len(recordings)) as told:
         found, seconds, faults = detections_in(recordings, bundle, told)
-    for fault in faults:
+    for fault in faults.values():
         say(f"left out: {fault}")
-    events: list[Span] = events_of(rows)
+    events: list[Span] = events_of(row for row in rows if row.path not in faults)
+    known = {label.scientific_name for label in read_card(bundle).labels}
+    if unknown := sorted({event.name for event in events} - known):
+        say(f"no labels of the model, so that their events cannot be found: {', '.join(unknown)}")
     return match(events, found), seconds
 
 
