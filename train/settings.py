@@ -34,6 +34,7 @@ WEIGHT_DECAYS = {"birdnet": 1.0}
 """A head on a wide embedding, which a few hundred clips could fit in many ways, is kept small."""
 LEARNING_RATE_TUNED = 1e-4
 """A backbone that knows much already is moved little."""
+MOST_SECONDS = 600.0
 
 
 class Section(BaseModel):
@@ -208,9 +209,36 @@ def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
     for override in overrides:
         _put(content, override)
     try:
-        return Settings.model_validate(content)
+        settings = Settings.model_validate(content)
     except ValidationError as error:
         raise UserError(_sentence(error, path)) from error
+    if impossible := _impossible(settings):
+        raise UserError(f"{_where(path)}{impossible}")
+    return settings
+
+
+def _impossible(settings: Settings) -> str:
+    """Why nothing can be computed with these settings; empty where it can. Not asked of checkpoints, which were."""
+    front_end, rate = settings.front_end, settings.sample_rate
+    lengths = {"seconds": settings.seconds, "hop_seconds": settings.hop_seconds}
+    if settings.network != "birdnet":
+        lengths["front_end.frame_seconds"] = front_end.frame_seconds
+        lengths["front_end.hop_seconds"] = front_end.hop_seconds
+    for name, seconds in lengths.items():
+        if round(seconds * rate) < 1:
+            return f"{name}: {seconds:g} s are less than one sample at {rate} Hz: say more"
+    if settings.seconds > MOST_SECONDS:
+        return f"seconds: {settings.seconds:g} are more than the {MOST_SECONDS:g} that a network may take at once: say less"
+    if settings.network == "birdnet":
+        return ""
+    if round(front_end.frame_seconds * rate) // 2 >= settings.input_samples:
+        return f"front_end.frame_seconds: {front_end.frame_seconds:g} are too many for clips of {settings.seconds:g} s: say less"
+    if front_end.low_hz >= min(front_end.high_hz, rate / 2):
+        return (
+            f"front_end.low_hz: {front_end.low_hz:g} Hz is not below front_end.high_hz, {front_end.high_hz:g} Hz, and half the "
+            f"sample rate, {rate / 2:g} Hz: say less"
+        )
+    return ""
 
 
 def _put(content: dict[str, Any], override: str) -> None:
@@ -234,7 +262,7 @@ def _put(content: dict[str, Any], override: str) -> None:
 
 def _sentence(error: ValidationError, path: Path | None) -> str:
     """All mistakes, in one line each."""
-    where = f"{path}: " if path else "settings: "
+    where = _where(path)
     lines = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"])
@@ -244,6 +272,10 @@ def _sentence(error: ValidationError, path: Path | None) -> str:
             message = fault["msg"].removeprefix("Value error, ")
             lines.append(f"{where}{key}: {message}" if key else f"{where}{message}")
     return "\n".join(lines)
+
+
+def _where(path: Path | None) -> str:
+    return f"{path}: " if path else "settings: "
 
 
 def settings_yaml(settings: Settings) -> str:
