@@ -13,6 +13,7 @@ from birdwatchd.model import catalog
 from birdwatchd.model.bundle import read_card
 from birdwatchd.on_disk import whole
 from train.learnt import Learnt
+from train.manifest import tidy
 from train.networks import Network, build
 from train.settings import Settings
 
@@ -99,7 +100,7 @@ def load_everywhere(path: Path, process: Process) -> Trained:
 def _rebuilt(path: Path, content: dict[str, Any]) -> Trained:
     try:
         settings = Settings.model_validate(content["settings"])
-        labels = tuple(Label(index, *names) for index, names in enumerate(content["labels"]))
+        labels = tuple(Label(index, *map(tidy, names)) for index, names in enumerate(content["labels"]))
         if backbone(settings) != content["backbone"]:
             raise UserError(
                 f"{path} was trained on another backbone than the bundle {settings.bundle!r} has now: "

@@ -74,7 +74,7 @@ def take_as_nothing(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
     names = {name for row in rows for name in row.labels}
     nothing = set()
     for pattern in patterns:
-        plain = pattern.casefold().replace("_", " ")
+        plain = tidy(pattern).casefold().replace("_", " ")
         fitting = {name for name in names if fnmatch.fnmatchcase(name.casefold().replace("_", " "), plain)}
         if not fitting:
             raise UserError(f"--negative {pattern!r} fits no label: there is {', '.join(sorted(names))}")

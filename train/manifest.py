@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,8 +120,8 @@ def labels_in(rows: Iterable[Row]) -> tuple[Label, ...]:
 
 
 def tidy(label: str) -> str:
-    """The label without needless spaces."""
-    return " ".join(label.split())
+    """The label without needless spaces, and with one way to write its accents: folders of a Mac have another."""
+    return " ".join(unicodedata.normalize("NFC", label).split())
 
 
 def _check_header(path: Path, header: Sequence[str] | None) -> None:

@@ -49,6 +49,20 @@ def test_a_folder_for_each_class_becomes_a_manifest(tmp_path: Path) -> None:
     assert ["all", "60", "60", "3:00", "42", "9", "9"] in table
 
 
+def test_labels_that_differ_by_how_accents_are_written_are_one(tmp_path: Path) -> None:
+    """As a Mac writes the names of folders, and as others do."""
+    composed, decomposed = "Gr\u00fcnspecht", "Gru\u0308nspecht"
+    write_class(tmp_path / "birds", composed, 3)
+    write_class(tmp_path / "birds", decomposed, 3, first_seed=10)
+    _, rows = run(tmp_path / "birds", "--split", "1,0,0", output=tmp_path / "m.csv")
+    assert [row.labels for row in rows] == [(composed,)] * 6
+    _, rows = run(tmp_path / "birds", "--split", "1,0,0", "--negative", decomposed, output=tmp_path / "m.csv")
+    assert [row.labels for row in rows] == [()] * 6
+    lines = "".join(f"{row.path},{decomposed}\n" for row in rows)
+    (tmp_path / "m.csv").write_text(f"path,labels\n{lines}", encoding="utf-8")
+    assert {row.labels for row in read_manifest(tmp_path / "m.csv")} == {(composed,)}
+
+
 def test_the_same_again_gives_the_same_manifest(tmp_path: Path) -> None:
     write_class(tmp_path / "birds", "a", 12)
     write_class(tmp_path / "birds", "b", 12, first_seed=100)
