@@ -170,4 +170,4 @@ class Action(ABC):
         """What the node says of itself as soon as it listens, and every minute. Only the latest is kept while the action is busy."""
 
     def on_daily(self, summary: DailySummary) -> None:  # noqa: B027 - most do not care
-        """Yesterday's species and counts, once a day; again, where the daemon was cut short as it told them."""
+        """Yesterday's species and counts, once a day; again, where this raised, or the daemon was cut short as it told them."""

@@ -17,6 +17,7 @@ from birdwatchd.config.secrets import Secrets
 from birdwatchd.dispatch.context import open_context
 from birdwatchd.dispatch.hands import Hands, Overdue
 from birdwatchd.dispatch.line import Line
+from birdwatchd.dispatch.news import News
 from birdwatchd.dispatch.report import Report
 from birdwatchd.dispatch.router import max_age_seconds
 from birdwatchd.dispatch.verdict import TOO_OLD, judge, pause_seconds, too_old, words
@@ -98,7 +99,7 @@ class Worker(threading.Thread):
         self._failures = 0
         self._rest_until = float("-inf")
         self._tended_at = float("-inf")
-        self._news: dict[type, Health | DailySummary] = {}
+        self._news = News(monotonic)
         self._stop_at: float | None = None
         self._after = after
 
@@ -109,7 +110,7 @@ class Worker(threading.Thread):
 
     def inform(self, news: Health | DailySummary) -> None:
         """Tell the action, as soon as it is free; what was told before and not heard yet is forgotten."""
-        self._news[type(news)] = news
+        self._news.lay(news)
         self._wake.set()
 
     def finish(self, deadline: float) -> None:
@@ -218,15 +219,17 @@ class Worker(threading.Thread):
             self._is_entered = True
 
     def _tell(self) -> None:
-        while self._news and not self._hands.is_busy:
-            _, news = self._news.popitem()
+        while not self._hands.is_busy and (news := self._news.take()) is not None:
             tell = self.action.on_health if isinstance(news, Health) else self.action.on_daily
             try:
                 self._hands.call(partial(tell, news), self._timeout)  # type: ignore[arg-type] # each gets its own kind
             except Overdue:
                 self._report.left_behind(self._timeout)
-            except BaseException as error:  # noqa: BLE001 - news are not repeated: the next come soon
-                logger.debug("action did not take the news", action=self.name_of_action, error=words(error))
+            except BaseException as error:  # noqa: BLE001 - whatever it raises, it did not take them
+                say = logger.warning if self._news.refuse(news) else logger.debug
+                say("action did not take the news", action=self.name_of_action, error=words(error))
+            else:
+                self._news.told(news)
 
     def _recall(self, entry: Entry, outcome: Outcome) -> Outcome:
         """A run that was killed may have done what it could not write down any more: then it is done."""

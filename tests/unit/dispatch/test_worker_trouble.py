@@ -135,6 +135,31 @@ def test_an_action_that_chokes_on_the_news_goes_on(path: Path) -> None:
         opened.wait_for(["done"])
 
 
+def test_a_days_summary_is_told_until_the_action_has_taken_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server may be away at midnight, and the next summary is a day away."""
+    monkeypatch.setattr("birdwatchd.dispatch.news.pause_seconds", lambda _: 0.0)
+    refused: list[DailySummary] = []
+
+    class Away(Notebook):
+        def on_daily(self, summary: DailySummary) -> None:
+            if len(refused) < 2:
+                refused.append(summary)
+                raise ConnectionRefusedError
+            super().on_daily(summary)
+
+    action = Away(config())
+    summary = DailySummary("wood", DAWN.date(), ())
+    with post(path, action) as opened:
+        opened.desk.inform(summary)
+        opened.hear(0)
+        wait_until(lambda: bool(action.summaries))
+        opened.hear(60)
+        opened.wait_for(["done", "done"])
+    assert (refused, action.summaries) == ([summary, summary], [summary])
+
+
 def test_a_database_in_trouble_makes_nothing_be_done_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
