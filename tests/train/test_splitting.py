@@ -99,10 +99,10 @@ def test_a_row_without_a_part_follows_its_recording() -> None:
 
 
 def test_what_is_of_one_file_stays_together_whatever_its_groups_are() -> None:
-    placed = [replace(row(n, "a"), split="train" if n < 8 else "validation") for n in range(10)]
+    placed = [replace(row(n, "a"), split="train" if n else "test") for n in range(10)]
     loose = [Row(placed[0].path, ("a",), start=3.0 * n, group=f"g{n}") for n in range(1, 30)]
     tied = [Row(Path(f"tied{n}.wav"), ("a",), group=f"g{n}") for n in range(1, 30)]
-    assert {one.split for one in keep([*placed, *loose, *tied], seed=0)[10:]} == {"train"}
+    assert {one.split for one in keep([*placed, *loose, *tied], seed=0)[10:]} == {"test"}
 
 
 def test_a_recording_in_several_parts_is_named_once() -> None:
