@@ -16,6 +16,7 @@ from birdwatchd.model.bundle import Card, read_card
 from birdwatchd.model.catalog import find
 from birdwatchd.model.network import open_module
 from birdwatchd.model.saving import save
+from birdwatchd.on_disk import whole
 from train.calibration import calibration_path, read_calibration
 from train.listener import load_trained
 from train.manifest import read_manifest
@@ -142,12 +143,13 @@ def write_bundle(traced: torch.jit.ScriptModule, path: Path, card: Card, checkpo
     try:
         for source, target in [(checkpoint, kept), (calibration_path(checkpoint), calibration_path(kept))]:
             if source.exists() and source.resolve() != target.resolve():
-                shutil.copyfile(source, target)
+                with source.open("rb") as content, whole(target) as file:
+                    shutil.copyfileobj(content, file)
             elif not source.exists():
                 target.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
-            f"{kept} cannot be written ({error.strerror}): make room, and export again"
+            f"{kept} cannot be written ({error.strerror or error}): make room, and export again"
         ) from error
 
 

@@ -17,6 +17,7 @@ from train.calibration import Calibration, write_calibration
 from train.crop import Cut, Cutter
 from train.curves import draw_curves, write_metrics
 from train.evaluate import evaluation
+from train.export import kept_checkpoint, write_bundle
 from train.manifest import Row, write_manifest
 from train.networks import build
 from train.platt import Line
@@ -84,3 +85,14 @@ def test_is_as_it_was(tmp_path: Path, written: Callable[[Path], object]) -> None
     with files_of_at_most(512), pytest.raises(UserError, match=r"cannot be written"):
         written(folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_checkpoint_beside_a_bundle_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.export.save", lambda *_: None)
+    bundle, trained = tmp_path / "garden.pt", tmp_path / "best.pt"
+    kept_checkpoint(bundle).write_bytes(b"of the one before")
+    trained.write_bytes(bytes(1000))
+    with files_of_at_most(512), pytest.raises(UserError, match=r"garden.checkpoint cannot be written"):
+        write_bundle(None, bundle, None, trained)  # type: ignore[arg-type] # what is saved is not looked at
+    assert kept_checkpoint(bundle).read_bytes() == b"of the one before"
+    assert {path.name for path in tmp_path.iterdir()} == {"best.pt", "garden.checkpoint"}
