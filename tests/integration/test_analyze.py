@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import soundfile
-import structlog
 
 from birdwatchd.__main__ import main
 from tests.shared import SHARED, needs_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -229,7 +228,7 @@ def test_when_no_file_can_be_read_that_is_the_users_mistake(tmp_path: Path, tiny
 @pytest.fixture
 def mistaken(
     tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[[list[str]], tuple[str, str]]]:
+) -> Callable[[list[str]], tuple[str, str]]:
     """Runs the command in this process, in an empty folder: what it prints before it ends with status 2."""
 
     def run(arguments: list[str]) -> tuple[str, str]:
@@ -241,9 +240,7 @@ def mistaken(
         assert end.value.code == 2
         return capsys.readouterr()
 
-    log = structlog.get_config()
-    yield run
-    structlog.configure(**log)
+    return run
 
 
 @pytest.mark.parametrize(

@@ -181,22 +181,26 @@ def test_a_signal_ends_it_in_order(live: subprocess.Popen[str], config: Path, nu
 
 
 SUMMARY_OVERTAKEN = """
-import sys, threading
+import datetime, sys, threading
 from birdwatchd.__main__ import main
+from birdwatchd.domain import DailySummary
 from birdwatchd.store.summary import Summaries
 
-due, close, closed = Summaries.due, Summaries.close, threading.Event()
+note, close, closed = Summaries.note, Summaries.close, threading.Event()
 
-def due_late(self, now):
+def due(self, now):
+    return DailySummary("wood", datetime.date(2026, 4, 30), ())
+
+def note_late(self, told):
     print('{"event": "at the summary"}', file=sys.stderr, flush=True)
     assert closed.wait(60)
-    return due(self, now)
+    note(self, told)
 
 def close_and_tell(self):
     close(self)
     closed.set()
 
-Summaries.due, Summaries.close = due_late, close_and_tell
+Summaries.due, Summaries.note, Summaries.close = due, note_late, close_and_tell
 try:
     main()
 finally:

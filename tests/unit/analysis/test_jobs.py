@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import soundfile
-import structlog
 
 from birdwatchd.analysis.jobs import Jobs, _work
 from birdwatchd.analysis.settings import settle
@@ -31,10 +30,9 @@ SILENCE = np.zeros(6 * RATE)
 @pytest.fixture
 def untouched() -> Iterator[None]:
     """What a worker sets for its own process is as it was."""
-    handler, log = signal.getsignal(signal.SIGINT), structlog.get_config()
+    handler = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, handler)
-    structlog.configure(**log)
 
 
 @pytest.mark.usefixtures("untouched")
