@@ -53,11 +53,12 @@ class Places:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over = True
+        stacks = list(self._stacks.values())  # a reload that is late may still be leaving one
         with ExitStack() as all_of_them:  # one that fails keeps none of the others from being left
             if self._at_once:
-                pool = all_of_them.enter_context(ThreadPoolExecutor(max(1, len(self._stacks))))
-                for left in [pool.submit(stack.close) for stack in self._stacks.values()]:
+                pool = all_of_them.enter_context(ThreadPoolExecutor(max(1, len(stacks))))
+                for left in [pool.submit(stack.close) for stack in stacks]:
                     all_of_them.callback(left.result)
             else:
-                for stack in self._stacks.values():
+                for stack in stacks:
                     all_of_them.push(stack)

@@ -58,10 +58,10 @@ class Command(Action):
     `environment` adds, and every placeholder as `BIRDWATCHD_SPECIES`, `BIRDWATCHD_SCORE` and so on. On its standard input
     it can read the detection as JSON (docs/webhook.md). Exit status 0 means done; its output is kept with the delivery.
 
-    When it takes too long, or birdwatchd ends, it and all that it started are ended. What it leaves running when it exits is ended too,
-    unless started with `setsid`. A value that begins with `-` loses its dashes where it would begin an argument, so that
-    no name can become an option. In a script that a shell gets (`[sh, -c, …]`) a placeholder is refused, as a name could end
-    it: write `"$BIRDWATCHD_SPECIES"` there.
+    When it takes too long, or birdwatchd ends, it and all that it started are ended. What it leaves running when it exits is
+    ended too, unless started with `setsid`. A value that begins with `-` loses its dashes where it would begin an argument,
+    so that no name can become an option. In a script that a shell gets (`[sh, -c, …]`) a placeholder is refused, as a name
+    could end it: write `"$BIRDWATCHD_SPECIES"` there.
 
     The placeholders, here, for `camera` and for `notify` alike (times are the station's own):
 

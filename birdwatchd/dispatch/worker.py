@@ -224,6 +224,8 @@ class Worker(threading.Thread):
             try:
                 self._hands.call(partial(tell, news), self._timeout)  # type: ignore[arg-type] # each gets its own kind
             except Overdue:
+                # It goes on with it, and would else be told of it for as long as it is slow.
+                self._news.told(news)
                 self._report.left_behind(self._timeout)
             except BaseException as error:  # noqa: BLE001 - whatever it raises, it did not take them
                 say = logger.warning if self._news.refuse(news) else logger.debug

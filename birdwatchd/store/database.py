@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +18,7 @@ from birdwatchd.store.renewal import (
     read_the_rest,
     set_aside,
 )
+from birdwatchd.store.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ class _Sharing:
 
     def __init__(self) -> None:
         # SQLite itself would have one of two writers look again every few milliseconds.
-        self.turn = threading.RLock()
+        self.turn = Turn()
         self.others: list[Database] = []
         self.damage = ""
 
@@ -186,10 +186,19 @@ class Database:
         if self._sharing.damage:
             return self._sharing.damage
         try:
-            is_ours = identity(self.path) == self._identity
+            return self._taken_away()
         except StoreError as error:
             return str(error)
-        return "" if is_ours else f"the database {self.path} was taken away or replaced while it was in use"
+
+    def _taken_away(self) -> str:
+        """In a sentence, whether another file, or none, is in its place.
+
+        Raises:
+            StoreError: nobody can tell now.
+        """
+        if identity(self.path) == self._identity:
+            return ""
+        return f"the database {self.path} was taken away or replaced while it was in use"
 
     @property
     def file(self) -> tuple[int, int] | None:
@@ -209,11 +218,13 @@ class Database:
             StoreError: it cannot be done now.
         """
         with self._sharing.turn:
-            if not (damage := self.damage):
-                raise StoreError(f"the database {self.path} could not be reached for a moment")
             with _as_a_sentence(self.path):
                 if self._rest is None:
-                    self._rest = self._let_go(damage)
+                    # Looked at once: a disk that comes back between two looks has nothing moved aside.
+                    taken_away = self._taken_away()
+                    if not (damage := self._sharing.damage or taken_away):
+                        raise StoreError(f"the database {self.path} could not be reached for a moment")
+                    self._rest = self._let_go(damage, taken_away=bool(taken_away))
                     self._sharing.damage = damage
                 self._connection = begin_anew(self.path, self._rest, seconds=LISTENING_SECONDS)
             for other in self._sharing.others:
@@ -222,9 +233,8 @@ class Database:
             self._rest = None
             self._sharing.damage = ""
 
-    def _let_go(self, damage: str) -> Rest:
+    def _let_go(self, damage: str, *, taken_away: bool) -> Rest:
         """Close all connections and move the file aside. One that was put in its place by somebody else stays."""
-        taken_away = identity(self.path) != self._identity
         if taken_away:
             with suppress(sqlite3.Error):  # what is in the log belongs to the file that was taken
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from birdwatchd.on_disk import sync
+from birdwatchd.on_disk import whole
 from birdwatchd.store.aside import UNREAD
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ class Rest:
         rest = cls(aside.with_name(aside.name + UNREAD), reason, left)
         try:
             rest._write()
-            sync(rest.mark)
-            sync(rest.mark.parent)
         except OSError:
             with suppress(OSError):  # then it is one that says nothing
                 rest.mark.unlink(missing_ok=True)
@@ -113,7 +111,8 @@ class Rest:
             )
 
     def _write(self) -> None:
-        self.mark.write_text(json.dumps({"reason": self.reason, "left": self.left}))
+        with whole(self.mark) as file:
+            file.write(json.dumps({"reason": self.reason, "left": self.left}).encode())
 
 
 def _from_the_beginning(aside: Path, newest: Path | None) -> list[tuple[str, int]]:

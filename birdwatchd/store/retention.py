@@ -55,7 +55,7 @@ class Retention:
     """Keeps the clips folder within its limits. For any number of threads.
 
     The limit holds at every moment, not once an hour: whoever writes asks for room first. Nobody waits while another looks
-    through the folder, which may take minutes.
+    through the folder, which may take minutes, unless the disk itself is full and it is not known what may go.
     """
 
     def __init__(
@@ -135,8 +135,13 @@ class Retention:
                     self._granted += 1
                 if refusal is not None:
                     return refusal
-            self._look()
-            has_looked = True
+            if self._looking.locked():
+                with self._looking:
+                    pass  # what another finds is as good as what a second look would find after it
+                has_looked = self._looked is not None
+            else:
+                self._look()
+                has_looked = True
 
     def wrote(self, size: int) -> None:
         """This thread has written only `size` bytes of those that it asked room for."""

@@ -150,7 +150,8 @@ def order(items: Iterable[Item]) -> Iterator[Item]:
     """In which order they give way: what is worth least comes first.
 
     Recordings go first, the oldest of them. Then clips whose JSON file says that they were reviewed, then the others, then
-    those that were judged on the page; each time the worst of the species that has most clips left. The best of each species comes last of all, that of the commonest species first.
+    those that were judged on the page; each time the worst of the species that has most clips left. The best of each species
+    comes last of all, that of the commonest species first.
     """
     every = list(items)
     yield from sorted((item for item in every if not item.species), key=lambda item: item.written)

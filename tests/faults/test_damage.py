@@ -462,9 +462,31 @@ def test_a_database_that_cannot_be_reached_for_a_while_is_the_same_when_it_is_ba
     assert not list(folder.glob("db.damaged-*"))
 
 
+def test_a_disk_that_comes_back_while_it_is_looked_at_has_nothing_moved_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "db"
+    fill(path, 20)
+    with Database.open_or_renew(path) as database:
+        stat, inode, looks = Path.stat, path.stat().st_ino, itertools.count()
+
+        def away_at_first(self: Path, **how: Any) -> os.stat_result:
+            if self == path and next(looks) == 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return stat(self, **how)
+
+        monkeypatch.setattr(Path, "stat", away_at_first)
+        with pytest.raises(StoreError, match="cannot be reached"):
+            database.renew()
+        with pytest.raises(StoreError, match="could not be reached for a moment"):
+            database.renew()
+    assert path.stat().st_ino == inode
+    assert not list(tmp_path.glob("db.damaged-*"))
+
+
 @pytest.mark.parametrize(
     ("place", "number"),
-    [("renewal.find_place", errno.EIO), ("renewal.move_aside", errno.EROFS), ("rest.sync", errno.ENOSPC)],
+    [("renewal.find_place", errno.EIO), ("renewal.move_aside", errno.EROFS), ("rest.whole", errno.ENOSPC)],
 )
 def test_a_damaged_database_that_cannot_be_moved_just_now_is_begun_anew_later(
     tmp_path: Path, log: list[Any], place: str, number: int

@@ -160,6 +160,31 @@ def test_a_days_summary_is_told_until_the_action_has_taken_it(
     assert (refused, action.summaries) == ([summary, summary], [summary])
 
 
+def test_an_action_that_is_slow_with_a_days_summary_is_not_told_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("birdwatchd.dispatch.news.pause_seconds", lambda _: 0.0)
+    told: list[DailySummary] = []
+    left_behind, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr(report.Report, "left_behind", lambda *_: left_behind.set())
+
+    class Slow(Notebook):
+        def on_daily(self, summary: DailySummary) -> None:
+            told.append(summary)
+            if len(told) == 1:
+                raise ConnectionRefusedError
+            assert may_end.wait(60)
+
+    action = Slow(config(timeout_seconds=0.2))
+    with post(path, action) as opened:
+        opened.desk.inform(DailySummary("wood", DAWN.date(), ()))
+        assert left_behind.wait(60)
+        may_end.set()
+        opened.hear(0)
+        opened.wait_for(["done"])
+    assert len(told) == 2
+
+
 def test_a_database_in_trouble_makes_nothing_be_done_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

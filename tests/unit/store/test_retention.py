@@ -23,6 +23,7 @@ from birdwatchd.store.inside import delete_file
 from birdwatchd.store.retention import DAY_SECONDS, GIGABYTE, Gone, Retention
 from birdwatchd.store.reviews import Review, add
 from birdwatchd.store.shelf import Item, Shelf, order
+from tests.integration.waiting import wait_until
 from tests.rows import DAWN, detection, write
 from tests.shelves import NOW, keep
 
@@ -285,15 +286,33 @@ class Looking:
 
     def __init__(self, by: Retention) -> None:
         self.has_seen, self.may_go_on = threading.Event(), threading.Event()
+        self.looks = 0
         look = by._shelf.look
 
         def slowly(judged: Collection[str] = ()) -> Contents:
+            self.looks += 1
             found = look(judged)
             self.has_seen.set()
             assert self.may_go_on.wait(30), "somebody waited for it"
             return found
 
         by._shelf.look = slowly  # type: ignore[method-assign]
+
+
+class Queue:
+    """A lock that counts who asked for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.locked = self._lock.locked
+        self.asked = 0
+
+    def __enter__(self) -> None:
+        self.asked += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -351,6 +370,25 @@ def test_what_is_written_during_the_first_look_makes_way_after_it(tmp_path: Path
         tidied.result()
     assert total(tmp_path) <= 5000
     assert "5.flac" in left(tmp_path)
+
+
+def test_those_who_wait_for_a_look_do_not_look_again_one_after_the_other(tmp_path: Path) -> None:
+    """Where the disk is full up to `free_gigabytes` nobody can write before it is known what may go."""
+    for number in range(5):
+        keep(tmp_path, str(number), score=number / 10)
+    by = retention(tmp_path, size=5000)
+    by._missing_on_disk = lambda size: size + 1.0  # type: ignore[method-assign] # a disk that is full cannot be had here
+    by._looking = queue = Queue()  # type: ignore[assignment]
+    looking = Looking(by)
+    with ThreadPoolExecutor(4) as pool:
+        tidied = pool.submit(by.tidy)
+        assert looking.has_seen.wait(30)
+        writers = [pool.submit(by.make_room, 100) for _ in range(3)]
+        wait_until(lambda: queue.asked == 4, "they wait for it")
+        looking.may_go_on.set()
+        tidied.result()
+        assert all("no room" in writer.result() for writer in writers)
+    assert looking.looks == 1
 
 
 def test_only_some_are_remembered_and_the_others_found_when_those_have_gone(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from birdwatchd.store.database import Database
 from birdwatchd.store.recorder import Recorder
@@ -44,6 +47,26 @@ def test_a_day_is_told_once_also_after_a_restart(tmp_path: Path) -> None:
                 summaries.note(found)
             assert summaries.due(at(10, 8)) is None
             summaries.close()
+
+
+def test_a_day_is_told_once_also_where_the_disk_takes_no_note_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk cannot be had here: its answer is put in."""
+
+    def full(_: Database) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with Database.open(write(tmp_path / "db", detection(0), entry(3600))) as database:
+        summaries = Summaries(database, "wood", lambda: BERLIN)
+        found = summaries.due(at(10, 0))
+        assert found is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "transaction", full)
+            with pytest.raises(sqlite3.OperationalError):
+                summaries.note(found)
+        assert summaries.due(at(10, 1)) is None
+        summaries.close()
 
 
 def test_a_day_whose_midnight_was_missed_is_told_later(tmp_path: Path) -> None:
