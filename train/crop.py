@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -19,7 +20,6 @@ from train.stretches import around, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -170,7 +170,7 @@ class Cutter:
     def _path(self, recording: Path, labels: tuple[str, ...], stretch: Stretch, sound: bytes) -> Path:
         """Where the clip goes: its name has the recording's, and a number when another recording has that too.
 
-        A clip that the manifest does not know, for it may be gone, is another's if it is another sound.
+        A clip is another's if it is another sound, of a recording that the manifest does not name, for either may have moved.
         """
         place = self._folder / folder_name(labels[0]) if labels else self._folder
         suffix = SUFFIXES[self._cut.format]
@@ -179,7 +179,11 @@ class Cutter:
             stem = recording.stem if number == 1 else f"{recording.stem} ({number})"
             path = place / f"{stem}__{stretch[0]:.3f}-{stretch[1]:.3f}{suffix}"
             known = self._rows.get(path.resolve())
-            ours = not _holds_other(path, sound) if known is None else known.group == str(recording.resolve())
+            its = str(recording.resolve())
+            if known is None or path.is_file():
+                ours = (known is not None and known.group == its) or not _holds_other(path, sound)
+            else:  # thrown away: also of a recording that lies elsewhere since
+                ours = known.group == its or not Path(known.group).exists()
             if ours:
                 return path
             number += 1
@@ -215,9 +219,9 @@ def _encoded(recording: Path, samples: NDArray[np.float32], rate: int, form: For
 
 
 def _holds_other(path: Path, sound: bytes) -> bool:
-    """Whether something else than `sound` is at `path`."""
+    """Whether something else than `sound` is at `path`. What is empty is what a power cut has left of a clip."""
     try:
-        return path.read_bytes() != sound
+        return path.read_bytes() not in {b"", sound}
     except FileNotFoundError:
         return False
     except OSError as error:

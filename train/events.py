@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from birdwatchd.analysis.findings import Findings
     from train.manifest import Row
 
 
@@ -135,14 +136,22 @@ def detections_in(
             findings = worker.analyse(Task(path, Site()), heard)
             done += 1
             progress(done, read)
+            if fault := _fault(path, findings):
+                faults[path] = fault
+                continue
             seconds += findings.seconds
-            if findings.failure:
-                faults[path] = findings.failure
             spans.extend(
                 Span(str(path), row.scientific_name, row.start_seconds, row.end_seconds)
                 for row in findings.rows
             )
     return spans, seconds, faults
+
+
+def _fault(path: Path, findings: Findings) -> str:
+    """Why a recording is left out: of one that is damaged it is not known what is in the rest."""
+    if findings.complaint.startswith("damaged"):
+        return f"{path} is {findings.complaint}: leave it out, or copy it again"
+    return findings.failure
 
 
 def _by_place(spans: Iterable[Span]) -> dict[tuple[str, str], list[Span]]:

@@ -138,16 +138,23 @@ def write_bundle(traced: torch.jit.ScriptModule, path: Path, card: Card, checkpo
         BundleError: the bundle cannot be written, or does not fit its card.
         UserError: the checkpoint cannot be copied.
     """
-    save(traced, path, card)
     kept = kept_checkpoint(path)
+    is_new = not path.exists() and not kept.exists()
     try:
+        save(traced, path, card)
         for source, target in [(checkpoint, kept), (calibration_path(checkpoint), calibration_path(kept))]:
             if source.exists() and source.resolve() != target.resolve():
                 with source.open("rb") as content, whole(target) as file:
                     shutil.copyfileobj(content, file)
             elif not source.exists():
                 target.unlink(missing_ok=True)
-    except OSError as error:
+    except BaseException as error:
+        if (
+            is_new
+        ):  # a bundle without its checkpoint would be taken for somebody else's, and not be written over
+            path.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise UserError(
             f"{kept} cannot be written ({error.strerror or error}): make room, and export again"
         ) from error

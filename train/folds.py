@@ -103,7 +103,7 @@ def _refuse_divided(rows: Sequence[Row]) -> None:
             known = folds_of.setdefault((kind, name), row.fold) if name else row.fold
             if known != row.fold:
                 where = (
-                    f"in fold {known or row.fold} and in none, so that it is trained on always"
+                    f"in fold {row.fold if known is None else known} and in none, so that it is trained on always"
                     if None in (known, row.fold)
                     else f"in the folds {known} and {row.fold}"
                 )

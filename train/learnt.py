@@ -11,7 +11,6 @@ import torch
 
 from birdwatchd.errors import RecordingError
 from train.cache import content_of
-from train.parts import count_clips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,12 +57,12 @@ class Learnt:
         said = []
         if learnt:
             said.append(
-                f"{learnt} of {count_clips(len(rows))} {'is' if learnt == 1 else 'are'} among what the model was trained on, "
+                f"{learnt} of {len(rows)} clips {'is' if learnt == 1 else 'are'} among what the model was trained on, "
                 "and may know by heart: that is no test of it"
             )
         if chose and not validating:
             said.append(
-                f"{chose} of {count_clips(len(rows))} {'is' if chose == 1 else 'are'} among what chose its best epoch"
+                f"{chose} of {len(rows)} clips {'is' if chose == 1 else 'are'} among what chose its best epoch"
             )
         return said
 

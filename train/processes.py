@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T = TypeVar("T")
+_GONE = ("by peer", "Broken pipe", "remote process exit", "ncclRemoteError")
+"""What gloo and NCCL say when the other side has ended; of these only gloo's first was met so far."""
 CPUINFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """Not `bf16`, as ARM has it: there oneDNN goes only forwards with it, and what training needs, backwards, by its slow reference."""
@@ -135,7 +137,7 @@ def joined(device: Literal["auto", "cpu", "cuda"], *, mistake: UserError | None 
             raise Told(str(error)) from error
         raise
     except RuntimeError as error:
-        if "by peer" not in str(error):
+        if not any(words in str(error) for words in _GONE):
             raise
         # Not if it has told why; and of those who wait for it, one says it.
         raise (UserError if process.leads and _first(store) else Told)(

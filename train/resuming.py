@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,11 @@ def begin_folds(output: Path, settings: Settings, rows: Sequence[Row], validatio
         UserError: it was interrupted with another manifest or other settings, or the folder cannot be written to.
     """
     folder = output / FOLDS
-    told = json.dumps([asdict(row) | {"path": str(row.path.resolve())} for row in rows])
+    paths = [row.path.resolve() for row in rows]
+    root = os.path.commonpath([path.parent for path in paths])  # it may have moved since
+    told = json.dumps(
+        [asdict(row) | {"path": os.path.relpath(path, root)} for row, path in zip(rows, paths, strict=True)]
+    )
     manifest = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
     asked = {
         "manifest": manifest,
@@ -88,7 +93,8 @@ def begin_folds(output: Path, settings: Settings, rows: Sequence[Row], validatio
     }
     advice = f"give the command of then to go on with it, name another folder (--output), or delete {folder}"
     try:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / ASKED).is_file():
+        is_another = folder.is_dir() and any(path.suffix != ".part" for path in folder.iterdir())
+        if is_another and not (folder / ASKED).is_file():
             raise UserError(f"{folder} is of no cross-validation: name another folder (--output)")
         if any(folder.glob(f"*/{LAST}")):
             before = json.loads((folder / ASKED).read_text())
@@ -121,6 +127,10 @@ def end_folds(output: Path) -> None:
         UserError: it cannot be.
     """
     try:
+        # What tells whose folder it is goes last.
+        for path in (output / FOLDS).iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
         shutil.rmtree(output / FOLDS)
     except OSError as error:
         raise UserError(

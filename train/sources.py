@@ -162,7 +162,7 @@ def _cuts(folder: Path) -> tuple[dict[Path, Row], list[str]]:
     if not table.is_file():
         return {}, []
     try:
-        found = read_manifest(table) if kind_of(table) == "manifest" else []
+        found = read_manifest(table, may_be_gone=True) if kind_of(table) == "manifest" else []
     except UserError as error:
         return {}, [f"clips have the labels of their folders alone: {error}"]
     return {row.path.resolve(): row for row in found if not row.start and row.end is None}, []

@@ -134,6 +134,33 @@ def test_clips_are_not_cut_into_clips(tmp_path: Path) -> None:
         run(clips, "-o", clips)
 
 
+def test_a_recording_that_is_named_by_itself_may_lie_where_its_clips_go(tmp_path: Path) -> None:
+    write(tmp_path / "dawn.wav", noise(6, seed=1))
+    result = run(tmp_path / "dawn.wav", "-o", tmp_path, "--label", "x")
+    assert result.stdout == f"2 clips from 1 recording(s) in {tmp_path}\n"
+
+
+def test_what_was_thrown_away_stays_away_when_its_recordings_have_moved(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    write(tmp_path / "recs" / "a" / "one.wav", noise(6, seed=1))
+    run(tmp_path / "recs", "-o", clips)
+    (clips / "a" / "one__0.000-3.000.wav").unlink()
+    (tmp_path / "recs").rename(tmp_path / "2026")
+    run(tmp_path / "2026", "-o", clips)
+    assert [path.name for path in clips.rglob("*.wav")] == ["one__3.000-6.000.wav"]
+
+
+def test_what_a_power_cut_has_left_of_a_clip_is_written_again(tmp_path: Path) -> None:
+    write(tmp_path / "recs" / "a" / "one.wav", noise(3, seed=1))
+    run(tmp_path / "recs", "-o", tmp_path / "clips")
+    (tmp_path / "clips" / "manifest.csv").unlink()
+    (clip,) = (tmp_path / "clips").rglob("*.wav")
+    before = clip.read_bytes()
+    clip.write_bytes(b"")
+    run(tmp_path / "recs", "-o", tmp_path / "clips")
+    assert [(path, path.read_bytes()) for path in (tmp_path / "clips").rglob("*.wav")] == [(clip, before)]
+
+
 def test_only_what_stands_out_is_cut(tmp_path: Path) -> None:
     sound = noise(60, rate=16_000, level=0.005)
     for at in (10.0, 40.0):

@@ -54,6 +54,8 @@ def test_a_group_in_two_folds_is_refused() -> None:
         UserError, match="'g10' stands in fold 1 and in none, so that it is trained on always"
     ):
         list(folds([*ROWS, Row(Path("x.wav"), (), group="g10")]))
+    with pytest.raises(UserError, match="'g' stands in fold 0 and in none"):
+        list(folds([*ROWS, Row(Path("x.wav"), (), group="g", fold=0), Row(Path("y.wav"), (), group="g")]))
 
 
 def test_a_file_in_two_folds_is_refused() -> None:

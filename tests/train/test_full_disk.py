@@ -87,6 +87,18 @@ def test_is_as_it_was(tmp_path: Path, written: Callable[[Path], object]) -> None
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_new_bundle_goes_with_the_checkpoint_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone it would be taken for one that `export` did not make, and in the way of the next try."""
+    monkeypatch.setattr("train.export.save", lambda _, path, __: path.write_bytes(b"a bundle"))
+    bundle, trained = tmp_path / "garden.pt", tmp_path / "best.pt"
+    trained.write_bytes(bytes(1000))
+    with files_of_at_most(512), pytest.raises(UserError, match=r"make room, and export again"):
+        write_bundle(None, bundle, None, trained)  # type: ignore[arg-type] # what is saved is not looked at
+    assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
+
+
 def test_the_checkpoint_beside_a_bundle_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.export.save", lambda *_: None)
     bundle, trained = tmp_path / "garden.pt", tmp_path / "best.pt"

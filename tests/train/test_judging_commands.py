@@ -25,6 +25,7 @@ from train.learnt import Learnt
 from train.manifest import Row, read_manifest, write_manifest
 from train.networks import build
 from train.platt import Line
+from train.resuming import begin_folds
 from train.settings import load_settings
 
 if TYPE_CHECKING:
@@ -242,12 +243,21 @@ def test_events_of_recordings_that_cannot_be_read_are_not_missed_ones(
 ) -> None:
     heard = Row(tone(tmp_path / "dawn.wav", "Testus altus", seconds=12.0), ("Testus altus",), 1.0, 3.0)
     (tmp_path / "bad.wav").write_bytes(b"RIFF but nothing else")
-    rows = [heard, replace(heard, path=tmp_path / "bad.wav"), replace(heard, labels=("Testus ignotus",))]
+    tone(tmp_path / "torn.flac", "Testus altus", seconds=30.0)
+    content = (tmp_path / "torn.flac").read_bytes()
+    (tmp_path / "torn.flac").write_bytes(content[: len(content) // 2])
+    rows = [
+        heard,
+        replace(heard, path=tmp_path / "bad.wav"),
+        replace(heard, path=tmp_path / "torn.flac", start=25.0, end=27.0),
+        replace(heard, labels=("Testus ignotus",)),
+    ]
     write_manifest(tmp_path / "events.csv", rows)
     write_manifest(tmp_path / "clips.csv", [heard])
     words: list[str | Path] = [tiny_bundle, tmp_path / "clips.csv", "--annotated", tmp_path / "events.csv"]
     result = command("evaluate", *words, "-o", tmp_path / "judged")
     assert "bad.wav" in result.stderr
+    assert "torn.flac is damaged" in result.stderr
     assert "no labels of the model, so that their events cannot be found: Testus ignotus" in result.stderr
     assert "1 of 2 events found by 1 detections, 0 of them false" in result.stdout
 
@@ -329,6 +339,25 @@ def test_a_cross_validation_that_ctrl_c_has_ended_goes_on_where_it_was_and_with_
     assert asked(manifest, "whole", brief).exit_code == 0
     figures = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("judged", "whole")]
     assert figures[0] == figures[1]
+
+
+def test_a_cross_validation_is_begun_after_a_kill_goes_on_after_a_move_and_is_of_one_process(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(None, SMALL)
+    (tmp_path / "judged" / "folds").mkdir(parents=True)
+    (tmp_path / "judged" / "folds" / ".0123.part").write_bytes(b"as a kill leaves it")
+    rows = read_manifest(manifest)
+    folder = begin_folds(tmp_path / "judged", settings, rows, 0.2)
+    (folder / "1").mkdir()
+    (folder / "1" / "last.pt").write_bytes(b"a checkpoint")
+    moved = [replace(row, path=tmp_path / "elsewhere" / row.path.name) for row in rows]
+    begin_folds(tmp_path / "judged", settings, moved, 0.2)
+    with pytest.raises(UserError, match="of another manifest"):
+        begin_folds(tmp_path / "judged", settings, moved[1:], 0.2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="start it without torchrun"):
+        command("evaluate", "--folds", manifest, "-o", tmp_path / "judged")
 
 
 def test_a_cross_validation_leaves_a_folder_alone_that_is_not_its_own(manifest: Path, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ from train.__main__ import main
 from train.inputs import Waveforms
 
 torch.set_num_threads(1)
-rank, port = os.environ["RANK"], int(os.environ["MASTER_PORT"])
+rank = os.environ["RANK"]
 read = Waveforms._batch
 
 

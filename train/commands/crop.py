@@ -161,7 +161,8 @@ def _jobs(recordings: Sequence[Path], options: dict[str, Any], cut: Cut) -> list
 
     found = [(file.path, source) for source in recordings for file in find([source])]
     output = options["output"].resolve()
-    outside = [one for one in found if not one[0].resolve().is_relative_to(output)]
+    # A recording that is named by itself is meant, wherever it lies.
+    outside = [one for one in found if one[1].is_file() or not one[0].resolve().is_relative_to(output)]
     if not outside:
         raise UserError(
             f"what lies in {options['output']} are clips, not recordings: name another folder for the clips (--output)"

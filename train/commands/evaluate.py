@@ -172,6 +172,7 @@ def _chosen(
 
 def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evaluation, bool]:
     """What came of it, and whether Ctrl-C ended it after some of the folds."""
+    from birdwatchd.errors import UserError
     from train.cache import cache_folder
     from train.commands.hearing import heard
     from train.evaluate import evaluation
@@ -179,9 +180,12 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evalua
     from train.folds import cross_validate, folds
     from train.listener import of_trained
     from train.manifest import labels_in, read_manifest
+    from train.rank import count
     from train.resuming import BEST, LAST, begin_folds
     from train.settings import load_settings
 
+    if count() > 1:
+        raise UserError("--folds trains in one process: start it without torchrun")
     rows = read_manifest(manifest)
     settings = load_settings(options["config"], options["overrides"])
     labels = labels_in(rows)
