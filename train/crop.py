@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import soundfile
 
 from birdwatchd.actions.clip_sound import SUFFIXES, encode, to_pcm16
 from birdwatchd.audio.decoding import open_sound
@@ -72,6 +74,7 @@ class Cutter:
         manifest = folder / MANIFEST
         before = read_manifest(manifest, may_be_gone=True) if manifest.exists() else []
         self._rows = {row.path.resolve(): row for row in before}
+        self._known = {row.group for row in before}
         self._gone = set() if cut.again else {path for path in self._rows if not path.is_file()}
 
     @property
@@ -96,10 +99,11 @@ class Cutter:
             )
             if row.path.resolve() in self._gone:
                 self.gone += 1
-                continue
-            _write(row.path, sound)
+            else:
+                _write(row.path, sound)
+                made.append(row)
+            # Also of one that is gone: where its recording lies now, it is known the next time.
             self._rows[row.path.resolve()] = row
-            made.append(row)
         return made
 
     def _places(self, recording: Path, label: str) -> dict[Stretch, tuple[str, ...]]:
@@ -182,11 +186,20 @@ class Cutter:
             its = str(recording.resolve())
             if known is None or path.is_file():
                 ours = (known is not None and known.group == its) or not _holds_other(path, sound)
-            else:  # thrown away: also of a recording that lies elsewhere since
-                ours = known.group == its or not Path(known.group).exists()
+            else:  # thrown away
+                ours = known.group == its or self._was(known.group, recording)
             if ours:
                 return path
             number += 1
+
+    def _was(self, group: str, recording: Path) -> bool:
+        """Whether what the manifest calls `group` may be the recording, whose folder was called otherwise then.
+
+        One that was only deleted is another's: names of recordings come again.
+        """
+        before = Path(group)
+        renamed = bool(group) and before.name == recording.name and not before.parent.exists()
+        return renamed and str(recording.resolve()) not in self._known
 
 
 def class_of(recording: Path, source: Path) -> str:
@@ -219,17 +232,29 @@ def _encoded(recording: Path, samples: NDArray[np.float32], rate: int, form: For
 
 
 def _holds_other(path: Path, sound: bytes) -> bool:
-    """Whether something else than `sound` is at `path`. What is empty is what a power cut has left of a clip."""
+    """Whether something else than `sound` is at `path`; the beginning of it, or nothing, is what a power cut has left."""
     try:
-        return path.read_bytes() not in {b"", sound}
+        content = path.read_bytes()
     except FileNotFoundError:
         return False
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    return not sound.startswith(content) and not (content[:4] == b"OggS" and _sounds_like(content, sound))
+
+
+def _sounds_like(content: bytes, sound: bytes) -> bool:
+    """Whether both are decoded to the same: Ogg has a number by chance in it, so that no two files are alike."""
+    try:
+        one, other = (soundfile.read(BytesIO(file), dtype="float32")[0] for file in (content, sound))
+    except soundfile.LibsndfileError:
+        return False
+    return np.array_equal(one, other)
 
 
 def _write(path: Path, sound: bytes) -> None:
     try:
+        # To wait for the disk at each of thousands of clips takes many times as long as to cut them. What a power cut has
+        # left of one, `list` names, and the next cut writes anew.
         with whole(path, lasting=False) as file:
             file.write(sound)
     except OSError as error:

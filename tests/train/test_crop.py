@@ -97,6 +97,18 @@ def test_without_its_manifest_no_clip_of_another_recording_is_written_over(tmp_p
     assert len({row.group for row in rows}) == 2
 
 
+def test_without_its_manifest_an_ogg_clip_is_known_by_its_sound(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    for seed in (0, 0, 1):
+        write(tmp_path / "recs" / "x" / "a.wav", noise(3, seed=seed))
+        run(tmp_path / "recs", "-o", clips, "--format", "ogg")
+        (clips / "manifest.csv").unlink()
+    assert {path.name for path in (clips / "x").iterdir()} == {
+        "a__0.000-3.000.ogg",
+        "a (2)__0.000-3.000.ogg",
+    }
+
+
 def test_what_was_thrown_away_or_moved_is_not_cut_again(tmp_path: Path) -> None:
     recordings, clips = tmp_path / "recs", tmp_path / "clips"
     write(recordings / "a" / "one.wav", noise(9, seed=1))
@@ -148,15 +160,23 @@ def test_what_was_thrown_away_stays_away_when_its_recordings_have_moved(tmp_path
     (tmp_path / "recs").rename(tmp_path / "2026")
     run(tmp_path / "2026", "-o", clips)
     assert [path.name for path in clips.rglob("*.wav")] == ["one__3.000-6.000.wav"]
+    # It stays away, and also when they move once more.
+    (tmp_path / "2026").rename(tmp_path / "garden")
+    assert "since: 1 clips" in run(tmp_path / "garden", "-o", clips).stderr
+    # Another recording that has its name, now that it is deleted.
+    (tmp_path / "garden" / "a" / "one.wav").unlink()
+    write(tmp_path / "2027" / "a" / "one.wav", noise(6, seed=2))
+    assert run(tmp_path / "2027", "-o", clips).stdout == f"2 clips from 1 recording(s) in {clips}\n"
 
 
-def test_what_a_power_cut_has_left_of_a_clip_is_written_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [0, 1000], ids=["empty", "cut"])
+def test_what_a_power_cut_has_left_of_a_clip_is_written_again(tmp_path: Path, left: int) -> None:
     write(tmp_path / "recs" / "a" / "one.wav", noise(3, seed=1))
     run(tmp_path / "recs", "-o", tmp_path / "clips")
     (tmp_path / "clips" / "manifest.csv").unlink()
     (clip,) = (tmp_path / "clips").rglob("*.wav")
     before = clip.read_bytes()
-    clip.write_bytes(b"")
+    clip.write_bytes(before[:left])
     run(tmp_path / "recs", "-o", tmp_path / "clips")
     assert [(path, path.read_bytes()) for path in (tmp_path / "clips").rglob("*.wav")] == [(clip, before)]
 
@@ -237,6 +257,18 @@ def test_the_list_of_clips_has_all_of_their_labels_and_follows_those_that_were_m
     assert rows["a__9.000-12.000.wav"] == (("great tit",), "a")
     assert "clips have the labels of their folders alone: " in result.stderr
     assert "manifest.csv:2: there is no path" in result.stderr
+
+
+def test_clips_that_were_all_moved_are_still_of_their_recording(tmp_path: Path) -> None:
+    recording, clips = write(tmp_path / "a.wav", noise(6)), tmp_path / "clips"
+    run(recording, "-o", clips, "--label", "robin")
+    (clips / "robin").rename(clips / "wren")
+    words = [str(clips), "--split", "1,0,0", "-o", str(tmp_path / "m.csv")]
+    result = CliRunner().invoke(list_, words, standalone_mode=False, catch_exceptions=False)
+    assert "labels of their folders alone" not in result.stderr
+    assert {(row.labels, row.group) for row in read_manifest(tmp_path / "m.csv")} == {
+        (("wren",), str(recording))
+    }
 
 
 def test_annotations_of_other_recordings_are_told(tmp_path: Path) -> None:
