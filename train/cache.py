@@ -137,8 +137,13 @@ def refuse_damaged(path: Path, sound: Sound) -> None:
     Raises:
         RecordingError: it is.
     """
-    if sound.complaint.startswith("damaged"):
-        raise RecordingError(f"{path} is {sound.complaint}: leave it out, or copy it again")
+    if fault := damage(path, sound.complaint):
+        raise RecordingError(fault)
+
+
+def damage(path: Path, complaint: str) -> str:
+    """The sentence for a file that is damaged; empty for one that is not, or is only cut off."""
+    return f"{path} is {complaint}: leave it out, or copy it again" if complaint.startswith("damaged") else ""
 
 
 def _is_whole(path: Path) -> bool:

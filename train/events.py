@@ -6,13 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from train.cache import damage
 from train.manifest import to_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from birdwatchd.analysis.findings import Findings
     from train.manifest import Row
 
 
@@ -104,7 +104,7 @@ def detections_in(
 ) -> tuple[list[Span], float, dict[Path, str]]:
     """What the daemon would report of these recordings with the bundle: detections, seconds heard, and what was left out.
 
-    Of each recording that was left out a sentence says why.
+    Of each recording that was left out, as it cannot be read or is damaged, a sentence says why.
 
     `progress` is told now and then how many recordings are done, and how many seconds were heard so far.
 
@@ -136,7 +136,7 @@ def detections_in(
             findings = worker.analyse(Task(path, Site()), heard)
             done += 1
             progress(done, read)
-            if fault := _fault(path, findings):
+            if fault := findings.failure or damage(path, findings.complaint):
                 faults[path] = fault
                 continue
             seconds += findings.seconds
@@ -145,13 +145,6 @@ def detections_in(
                 for row in findings.rows
             )
     return spans, seconds, faults
-
-
-def _fault(path: Path, findings: Findings) -> str:
-    """Why a recording is left out: of one that is damaged it is not known what is in the rest."""
-    if findings.complaint.startswith("damaged"):
-        return f"{path} is {findings.complaint}: leave it out, or copy it again"
-    return findings.failure
 
 
 def _by_place(spans: Iterable[Span]) -> dict[tuple[str, str], list[Span]]:

@@ -14,7 +14,7 @@ from train.scoring import hear
 from train.segments import BLOCK_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from birdwatchd.domain import Label
@@ -47,17 +47,24 @@ def recordings(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict(
-    listener: Listener, path: Path, *, top: int, hop_seconds: float | None = None, over_time: bool = False
+    listener: Listener,
+    path: Path,
+    *,
+    top: int,
+    hop_seconds: float | None = None,
+    over_time: bool = False,
+    complain: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Prediction]:
     """The `top` best labels of a recording as a whole, or of each of its segments.
 
     As a whole a label has the highest of its segments' scores: it need be heard but once.
+    A damaged one is heard as far as it goes, and `complain` told what is wrong with it.
 
     Raises:
         RecordingError: the file cannot be read.
     """
     hop = hop_seconds or listener.seconds / 2
-    starts, values = hear(listener, Row(path, ()), hop, as_far_as_it_goes=True)
+    starts, values = hear(listener, Row(path, ()), hop, complain=complain)
     ends = [start + listener.seconds for start in starts]
     if len(starts) == 1:
         # It may have been filled up.

@@ -163,7 +163,7 @@ def score(
 
 
 def hear(
-    listener: Listener, row: Row, hop_seconds: float, *, as_far_as_it_goes: bool = False
+    listener: Listener, row: Row, hop_seconds: float, *, complain: Callable[[str], object] | None = None
 ) -> tuple[tuple[float, ...], NDArray[np.float32]]:
     """Where the segments of a row begin, and their scores, float32 (segments, labels).
 
@@ -175,7 +175,7 @@ def hear(
         sample_rate=listener.sample_rate,
         seconds=listener.seconds,
         hop_seconds=hop_seconds,
-        as_far_as_it_goes=as_far_as_it_goes,
+        complain=complain,
     )
     starts: list[float] = []
     values: list[NDArray[np.float32]] = []

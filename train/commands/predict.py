@@ -46,7 +46,7 @@ def predict(
 
     MODEL is a checkpoint or a bundle, by its path or, in the models folder, by its name. A score that reaches its label's threshold is a claim. A file's score is the
     highest of its segments'. A table on a terminal, else CSV. A file that cannot be read is reported, and the rest go
-    on: the exit status is 1 then.
+    on: the exit status is 1 then. A damaged one is heard as far as it goes, and that is said.
 
     \b
     Examples:
@@ -69,7 +69,14 @@ def predict(
         for number, file in enumerate(files):
             told(number, 0.0)
             try:
-                yield from predictions(listener, file, top=top, hop_seconds=hop, over_time=over_time)
+                yield from predictions(
+                    listener,
+                    file,
+                    top=top,
+                    hop_seconds=hop,
+                    over_time=over_time,
+                    complain=lambda fault: say(f"heard as far as it goes: {fault}"),
+                )
             except RecordingError as error:
                 failed += 1
                 say(f"birdwatchd-train: {error}")
