@@ -149,9 +149,8 @@ def write_bundle(traced: torch.jit.ScriptModule, path: Path, card: Card, checkpo
             elif not source.exists():
                 target.unlink(missing_ok=True)
     except BaseException as error:
-        if (
-            is_new
-        ):  # a bundle without its checkpoint would be taken for somebody else's, and not be written over
+        if is_new:
+            # A bundle without its checkpoint would be taken for somebody else's, and not be written over.
             path.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from tests.train.sounds import tone, write
 from train.checkpoint import load
 from train.commands.fit import fit as command
 from train.manifest import Row, write_manifest
-from train.processes import has_bfloat16
+from train.processes import Process, has_bfloat16, joined
 from train.rank import Told, told_once
 
 SCRIPT = """
@@ -114,7 +115,7 @@ def short_of_memory(source, numbers, seed):
 for port, words, short in json.loads(sys.argv[1]):
     os.environ["MASTER_PORT"] = str(port)
     Waveforms._batch = short_of_memory if rank in short else read
-    sys.argv = ["birdwatchd-train", "fit", *(word.format(rank=rank) for word in words)]
+    sys.argv = ["birdwatchd-train", *(word.format(rank=rank) for word in words)]
     try:
         main()
     except SystemExit as end:
@@ -255,15 +256,16 @@ def test_a_mistake_is_told_once_and_with_its_process_where_it_is_not_the_leaders
     (tmp_path / "full1").write_text("no folder")
     small = ["--cache", "cache", *(word for setting in SMALL for word in ("--set", setting))]
     told = [
-        (["list.csv", "--set", "training.batch_size=3"], "", "training.batch_size is 3"),
-        (["gone.csv"], "", "the manifest gone.csv cannot be read"),
-        (["only{rank}.csv"], "", "process 1: the manifest only1.csv cannot be read"),
-        (["list.csv", "--no-such-option"], "", "No such option"),
-        (["list.csv", "-o", "full{rank}/out"], "", "process 1: full1/out cannot be written to"),
-        (["list.csv", "-o", "c{rank}", "--set", "augment.waveform=false"], "01", "there is not enough memory here"),
-        (["list.csv", "-o", "b{rank}"], "01", "this machine has not enough memory for training.batch_size 4; 2 fit"),
+        (["fit", "list.csv", "--set", "training.batch_size=3"], "", "training.batch_size is 3"),
+        (["fit", "gone.csv"], "", "the manifest gone.csv cannot be read"),
+        (["fit", "only{rank}.csv"], "", "process 1: the manifest only1.csv cannot be read"),
+        (["fit", "list.csv", "--no-such-option"], "", "No such option"),
+        (["fit", "list.csv", "-o", "full{rank}/out"], "", "process 1: full1/out cannot be written to"),
+        (["fit", "list.csv", "-o", "c{rank}", "--set", "augment.waveform=false"], "01", "there is not enough memory here"),
+        (["evaluate", "list.csv", "--folds"], "", "--folds trains in one process"),
+        (["fit", "list.csv", "-o", "b{rank}"], "01", "this machine has not enough memory for training.batch_size 4; 2 fit"),
     ]  # fmt: skip
-    asked = [(free_port(), [*words[:1], *small, *words[1:]], short) for words, short, _ in told]
+    asked = [(free_port(), [*words[:2], *small, *words[2:]], short) for words, short, _ in told]
     said = together(MISTAKES, json.dumps(asked), processes=2, cwd=tmp_path)
     for number, (_, _, sentence) in enumerate(told):
         # What each said until it ended with this one.
@@ -271,6 +273,37 @@ def test_a_mistake_is_told_once_and_with_its_process_where_it_is_not_the_leaders
         assert sum(part.count("birdwatchd-train: ") for part in parts) == 1, said
         assert any(sentence in part for part in parts), said
         assert sum(bool(part.strip()) for part in parts) == 1, said  # no warnings, no tracebacks
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[gloo/transport/tcp/pair.cc:544] Connection closed by peer [127.0.0.1]:4711",
+        "[gloo/transport/tcp/pair.cc:446] writev [127.0.0.1]:4711: Broken pipe",
+        "NCCL error: remote process exited or there was a network error",
+        "ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely.",
+        "shapes that do not fit",
+    ],
+)
+def test_that_another_process_has_ended_is_one_sentence_however_it_shows(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    # As the leader of two, of which the other cannot be asked any more.
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(
+        "train.processes.rendezvous", lambda _: iter([(SimpleNamespace(add=lambda *_: 1), 0, 2)])
+    )
+    monkeypatch.setattr(Process, "agree", lambda *_: None)
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(f"torch.distributed.{name}", lambda *_, **__: None)
+    ours = "fit" in said
+    with (
+        pytest.raises(
+            RuntimeError if ours else UserError, match=said if ours else "another process has ended"
+        ),
+        joined("cpu"),
+    ):
+        raise RuntimeError(said)
 
 
 def test_what_a_process_meets_amid_a_step_it_tells_itself_with_its_number(

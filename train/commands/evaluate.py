@@ -180,12 +180,13 @@ def _cross_validated(manifest: Path, options: Mapping[str, Any]) -> tuple[Evalua
     from train.folds import cross_validate, folds
     from train.listener import of_trained
     from train.manifest import labels_in, read_manifest
-    from train.rank import count
+    from train.rank import count, refused_by_all
     from train.resuming import BEST, LAST, begin_folds
     from train.settings import load_settings
 
     if count() > 1:
-        raise UserError("--folds trains in one process: start it without torchrun")
+        with refused_by_all():
+            raise UserError("--folds trains in one process: start it without torchrun")
     rows = read_manifest(manifest)
     settings = load_settings(options["config"], options["overrides"])
     labels = labels_in(rows)
