@@ -98,7 +98,7 @@ def fit(  # noqa: PLR0915 - the loop is to be read in one piece
             ready = prepare(
                 settings, train_rows, validation_rows, labels, process=process, cache=cache, display=display
             )
-            learnt = Learnt.of(ready.windows, ready.validation_windows)
+            learnt = Learnt.of(ready.windows, ready.validation_windows, ready.noise)
             network = ready.network
             average = copy.deepcopy(network)
             learner = Learner(network, ready.stage, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,40 +35,49 @@ class Learnt:
     """Clips that chose the best epoch, likewise."""
     division: str
     """Digest of all of these with their labels, in their order: it takes the same to go on exactly."""
+    noise: Tensor = field(default_factory=lambda: _table([]))
+    """Sound that `augment.noise` mixed in, likewise; none in checkpoints of before that was kept."""
 
     @classmethod
-    def of(cls, train: Windows, validation: Windows | None) -> Learnt:
+    def of(cls, train: Windows, validation: Windows | None, noise: Windows | None = None) -> Learnt:
         """What a training on `train` will have learnt from."""
         division = hashlib.blake2b(digest_size=16)
         for part in (train, validation):
             for row, key in zip(part.rows, part.keys, strict=True) if part else ():
                 division.update(repr((key, row.start, row.end, row.labels)).encode())
             division.update(b"|")
-        return cls(_clips(train), _clips(validation) if validation else _table([]), division.hexdigest())
+        return cls(_clips(train), _clips(validation), division.hexdigest(), _clips(noise))
 
     def said_of(self, rows: Sequence[Row], *, validating: bool = False) -> list[str]:
-        """How many of the rows it was trained on, and how many chose its best epoch; a sentence each, if there are any.
+        """How many of the rows it was trained on, chose its best epoch, or were mixed in; a sentence each, if there are any.
 
         A row that shares some of its sound with such a clip counts. Where one is `validating`, the second is as it should be.
         """
         digests = {path: _digest(path) for path in dict.fromkeys(row.path for row in rows)}
         clips = [(digests[row.path], *_span(row)) for row in rows]
-        learnt, chose = (sum(map(_among(part), clips)) for part in (self.train, self.validation))
+        parts = (self.train, self.validation, self.noise)
+        learnt, chose, mixed = (sum(map(_among(part), clips)) for part in parts)
         said = []
         if learnt:
             said.append(
-                f"{learnt} of {len(rows)} clips {'is' if learnt == 1 else 'are'} among what the model was trained on, "
-                "and may know by heart: that is no test of it"
+                f"{_so_many(learnt, len(rows))} among what the model was trained on, and may know by heart: that is no test "
+                "of it"
             )
         if chose and not validating:
-            said.append(
-                f"{chose} of {len(rows)} clips {'is' if chose == 1 else 'are'} among what chose its best epoch"
-            )
+            said.append(f"{_so_many(chose, len(rows))} among what chose its best epoch")
+        if mixed:
+            said.append(f"{_so_many(mixed, len(rows))} among the noise that it was trained to hear through")
         return said
 
 
-def _clips(windows: Windows) -> Tensor:
-    return _table([(_number(key), *_span(row)) for row, key in zip(windows.rows, windows.keys, strict=True)])
+def _so_many(some: int, every: int) -> str:
+    """`the one clip is`, `2 of 6 clips are`."""
+    return "the one clip is" if every == 1 else f"{some} of {every} clips {'is' if some == 1 else 'are'}"
+
+
+def _clips(windows: Windows | None) -> Tensor:
+    rows = zip(windows.rows, windows.keys, strict=True) if windows else ()
+    return _table([(_number(key), *_span(row)) for row, key in rows])
 
 
 def _table(clips: list[tuple[int, int, int]]) -> Tensor:

@@ -44,6 +44,8 @@ class Ready:
     inputs: Inputs
     validation_windows: Windows | None
     validation_inputs: Inputs | None
+    noise: Windows | None
+    """What is mixed in."""
 
 
 def prepare(
@@ -115,7 +117,7 @@ def prepare(
         if stage == "embedding":
             values = torch.from_numpy(np.asarray(kept[0].values)).flatten(0, 1)
             network.head.fit(values.to(process.device))
-    return Ready(names, network, stage, windows, inputs, validation, validation_inputs)
+    return Ready(names, network, stage, windows, inputs, validation, validation_inputs, noise)
 
 
 def refuse_unlearnable(settings: Settings, rows: Sequence[Row], labels: Sequence[Label]) -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,7 +27,7 @@ from train.learnt import Learnt
 from train.manifest import Row, read_manifest, write_manifest
 from train.networks import build
 from train.platt import Line
-from train.resuming import begin_folds
+from train.resuming import begin_folds, end_folds
 from train.settings import load_settings
 
 if TYPE_CHECKING:
@@ -141,6 +143,30 @@ def test_clips_that_were_learnt_from_are_counted_whatever_the_manifest_says(
     assert "2 of 6 clips are among what chose its best epoch" in result.stderr
     assert told in (tmp_path / "judged" / "report.html").read_text()
     assert json.loads((tmp_path / "judged" / "metrics.json").read_text())["notes"][0] == told
+
+
+def test_clips_that_were_mixed_in_as_noise_are_told_of_by_themselves(manifest: Path, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)
+    settings = [*SMALL[:-1], f"augment.noise=[{rows[17].path}]", "training.max_steps=1"]
+    asked = [part for setting in settings for part in ("--set", setting)]
+    command("fit", manifest, *asked, "--cache", tmp_path / "cache", "-o", tmp_path / "out")
+    fitted = tmp_path / "out" / "best.pt"
+    told = "1 of 6 clips is among the noise that it was trained to hear through\n"
+    result = command("evaluate", fitted, manifest, "-o", tmp_path / "judged")
+    assert told in result.stderr
+    assert "among what" not in result.stderr
+    learnt = checkpoint.load(fitted).learnt
+    assert learnt is not None
+    assert (len(learnt.train), len(learnt.validation), len(learnt.noise)) == (6, 6, 1)
+    assert learnt.said_of(rows[17:]) == [
+        "the one clip is among the noise that it was trained to hear through"
+    ]
+    assert not learnt.said_of(rows[16:17])
+    # One of before that was kept.
+    kept = torch.load(fitted, weights_only=True)
+    del kept["learnt"]["noise"]
+    torch.save(kept, fitted)
+    assert "among" not in command("evaluate", fitted, manifest, "-o", tmp_path / "judged").stderr
 
 
 def test_rows_without_a_split_are_what_is_learnt_from(best: Path, manifest: Path, tmp_path: Path) -> None:
@@ -341,7 +367,7 @@ def test_a_cross_validation_that_ctrl_c_has_ended_goes_on_where_it_was_and_with_
     assert figures[0] == figures[1]
 
 
-def test_a_cross_validation_is_begun_after_a_kill_goes_on_after_a_move_and_is_of_one_process(
+def test_a_cross_validation_is_begun_after_a_kill_goes_on_after_a_move_and_is_cleared_away(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings(None, SMALL)
@@ -355,9 +381,17 @@ def test_a_cross_validation_is_begun_after_a_kill_goes_on_after_a_move_and_is_of
     begin_folds(tmp_path / "judged", settings, moved, 0.2)
     with pytest.raises(UserError, match="of another manifest"):
         begin_folds(tmp_path / "judged", settings, moved[1:], 0.2)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="start it without torchrun"):
-        command("evaluate", "--folds", manifest, "-o", tmp_path / "judged")
+    # A kill while all is cleared away at the end: whose it is is known until nothing else is left.
+    cleared: list[bool] = []
+
+    def rmtree(place: Path) -> None:
+        cleared.append((folder / "asked.json").exists())
+        shutil.rmtree(place)
+
+    monkeypatch.setattr("train.resuming.shutil", SimpleNamespace(rmtree=rmtree))
+    end_folds(tmp_path / "judged")
+    assert cleared == [True, True]
+    assert not folder.exists()
 
 
 def test_a_cross_validation_leaves_a_folder_alone_that_is_not_its_own(manifest: Path, tmp_path: Path) -> None:
