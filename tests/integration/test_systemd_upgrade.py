@@ -68,7 +68,7 @@ class Station:
         """The clone is another version, with another form of the database; perhaps one that does not come up."""
         self._edit("birdwatchd/__init__.py", r'__version__ = ".*"', f'__version__ = "{version}"')
         step = f'("CREATE TABLE v{version.replace(".", "_")} (x TEXT) STRICT",)'
-        self._edit("birdwatchd/store/schema.py", r"(STEPS[^=]*= \([^\n]*)\)\n", rf"\1, {step})\n")
+        self._edit("birdwatchd/store/schema.py", r"(STEPS[^=]*= \((?s:.*?))\n\)\n", rf"\1\n    {step},\n)\n")
         if breaks:
             self._edit(
                 "birdwatchd/service/supervision.py",
